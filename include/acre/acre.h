@@ -1,0 +1,189 @@
+/*
+ * acre: a thread-safe memory allocator in a fixed arena.
+ *
+ * An arena is one contiguous range of memory whose size is settled when it is created and never
+ * grows. When no free block fits, an allocation returns NULL with errno ENOMEM, and the program
+ * decides what to do. Nothing is ever asked for outside the arena, and all metadata lies in it.
+ *
+ *	+--------+-------+--------------------------------------------+-------------+
+ *	| struct | index | blocks: the commons; inside it the leases  | plots, one  |
+ *	| acre   |       | of the plots                               | per thread  |
+ *	+--------+-------+--------------------------------------------+-------------+
+ *
+ * Each thread works in a heap of its own (a plot, made of spans leased from the locked global heap,
+ * the commons) behind a small cache of free blocks. Placement is address-ordered first fit (Knuth,
+ * The Art of Computer Programming 1, section 2.5) with boundary-tag coalescing: eight bytes before
+ * each payload, free in O(1).
+ *
+ * Unless its text says otherwise, a function may be called from any thread at any time, also in the
+ * child of a fork; none may be called from a signal handler. Sizes and alignments are in bytes.
+ * A block or an arena that isn't one, a double free, or a tag that was overwritten, ends the process
+ * by abort() with one line on stderr.
+ */
+#ifndef ACRE_ACRE_H
+#define ACRE_ACRE_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An arena. Its members are private. */
+struct acre;
+
+/* Which free block serves a request. Only ACRE_FIRST_FIT is built in; the others are EINVAL. */
+enum acre_policy {
+	ACRE_FIRST_FIT,		/* the lowest-addressed block that fits */
+	ACRE_NEXT_FIT,		/* first fit from behind the block allocated last */
+	ACRE_BEST_FIT,		/* the smallest that fits */
+	ACRE_WORST_FIT,		/* the largest */
+	ACRE_BUDDY		/* binary buddies */
+};
+
+/* acre_options.flags */
+#define ACRE_NO_CACHE	0x1u	/* one heap under one lock: no caches, no plots, exact placement */
+#define ACRE_HUGE_PAGES	0x2u	/* ask the kernel for transparent huge pages */
+#define ACRE_PREFAULT	0x4u	/* make every page resident at creation */
+#define ACRE_NO_PURGE	0x8u	/* free pages stay resident until acre_trim() */
+
+/* How an arena is to be. All zero means all defaults. */
+struct acre_options {
+	enum acre_policy policy;
+	unsigned flags;
+	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, less in a small arena */
+};
+
+/*
+ * Creates an arena of size bytes, reserved from the OS and committed as it is used.
+ *
+ * The least size is 64 KiB, the largest 1 TiB; options may be NULL. Returns NULL with errno EINVAL
+ * (size, policy or flags) or ENOMEM (the OS refused). O(1), but for ACRE_PREFAULT.
+ */
+struct acre *acre_create(size_t size, const struct acre_options *options);
+
+/*
+ * Creates an arena in the caller's buffer: size bytes at memory, which may have any alignment.
+ *
+ * Nothing is written outside the buffer, and none of its pages goes back to the OS. The buffer must
+ * outlive the arena. Errors as for acre_create(). O(size / 80): the index is cleared.
+ */
+struct acre *acre_create_at(void *memory, size_t size, const struct acre_options *options);
+
+/*
+ * Ends an arena and gives its range back to the OS (or to the caller, if it was the caller's).
+ *
+ * No other thread may be using the arena, nor use it later; threads that used it earlier may be
+ * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena.
+ */
+int acre_destroy(struct acre *arena);
+
+/*
+ * Allocates size bytes, aligned to 16. Size 0 gives a unique block of the least size.
+ *
+ * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache and its unsent
+ * remote frees have been given back by then. The common case takes no lock; the rest searches an
+ * index of fixed depth: O(log(arena size)) steps, whatever the number of blocks.
+ */
+void *acre_malloc(struct acre *arena, size_t size);
+
+/* Allocates count * size bytes, all zero. NULL with ENOMEM, also when the product overflows. */
+void *acre_calloc(struct acre *arena, size_t count, size_t size);
+
+/*
+ * Makes block hold size bytes, in place where it can; else a new block gets its content.
+ *
+ * acre_realloc(arena, NULL, n) allocates; acre_realloc(arena, block, 0) frees and returns NULL.
+ * All acre_usable_size() bytes of the old block are kept, up to the new size. A shrink is never
+ * refused. On NULL with ENOMEM the old block is untouched.
+ */
+void *acre_realloc(struct acre *arena, void *block, size_t size);
+
+/*
+ * Allocates size bytes at a multiple of alignment, which is any power of two.
+ *
+ * NULL with errno EINVAL if it is none, ENOMEM if no free block fits. As acre_malloc(), but when
+ * only a block that happens to lie well can serve, all free blocks may be looked at.
+ */
+void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size);
+
+/*
+ * Frees a block of this arena, allocated by any thread. NULL is nothing. Keeps errno.
+ *
+ * O(1): at most two merges, no search.
+ */
+void acre_free(struct acre *arena, void *block);
+
+/* acre_free() for a caller who knows the size that was asked for; a size that can't be aborts. */
+void acre_free_sized(struct acre *arena, void *block, size_t size);
+
+/* The bytes of block that may be written: at least what was asked for. NULL gives 0. */
+size_t acre_usable_size(const struct acre *arena, const void *block);
+
+/*
+ * Gives the calling thread's cache and unsent remote frees back to the heaps, and wholly free leases
+ * of all plots back to the commons. O(cached blocks + plots).
+ */
+void acre_flush(struct acre *arena);
+
+/*
+ * acre_flush(), then gives every whole free page back to the OS. Returns the bytes given back
+ * (0 for an arena in the caller's buffer).
+ */
+size_t acre_trim(struct acre *arena);
+
+/*
+ * Walks all structures of the arena. Returns 0 if they are sound, else the number of faults, each
+ * with a line on stderr. Other threads may go on meanwhile; each heap is looked at under its lock.
+ */
+int acre_check(struct acre *arena);
+
+/* What an arena holds. Taken from its structures; exact when no other thread is at work. */
+struct acre_stats {
+	size_t size;		/* of the arena, bytes */
+	size_t live_bytes;	/* usable bytes of the blocks that callers hold */
+	size_t live_blocks;	/* the number of these */
+	size_t free_bytes;	/* usable bytes of the free blocks, in the commons and in leases */
+	size_t cached_bytes;	/* usable bytes in threads' caches and on their way between threads */
+	size_t largest_free;	/* usable bytes of the largest free block */
+	size_t resident_bytes;	/* of the arena's range, in memory now, metadata included */
+	size_t peak_live_bytes;	/* the most live_bytes has been; with caches, within 64 KiB a plot,
+				   and with what the caches held added */
+	size_t plots;		/* plots held by threads now */
+	size_t leases;		/* spans of the commons held by plots */
+	size_t refusals;	/* requests answered with ENOMEM */
+};
+
+/* Fills *stats. O(free blocks + plots + pages). */
+void acre_stats(struct acre *arena, struct acre_stats *stats);
+
+/* acre_block.state */
+#define ACRE_LIVE	1u	/* a caller holds it */
+#define ACRE_CACHED	2u	/* in a thread's cache, or on its way to its heap */
+#define ACRE_FREE	3u	/* free and coalesced */
+
+/* A block, as acre_walk() reports it. */
+struct acre_block {
+	const void *address;	/* of the payload; of a free block: what malloc would return */
+	size_t size;		/* usable bytes */
+	unsigned state;		/* ACRE_LIVE, ACRE_CACHED, ACRE_FREE */
+	unsigned plot;		/* 0 = the commons */
+};
+
+/*
+ * Calls visit for every block in address order, until it returns non-zero, which is returned.
+ *
+ * The visitor may not call the arena. Other threads may run meanwhile; each heap is seen
+ * consistent, under its lock. O(blocks).
+ */
+int acre_walk(struct acre *arena, int (*visit)(const struct acre_block *block, void *user),
+	      void *user);
+
+/* The arena under malloc when the program runs on libacre-malloc.so, else NULL. */
+struct acre *acre_default(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * The public functions of allocation: arguments, the fast path, and the call of the slow one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "arena.h"
+#include "cache.h"
+#include "plot.h"
+#include "purge.h"
+#include "release.h"
+#include "report.h"
+#include "resize.h"
+#include "supply.h"
+#include "thread.h"
+
+void *acre_malloc(struct acre *arena, size_t size)
+{
+	struct cache *cache = thread_cache(arena);
+	void *block = cache_take(cache, size);
+
+	return block ? block : supply(arena, cache, size, 0, false);
+}
+
+void *acre_calloc(struct acre *arena, size_t count, size_t size)
+{
+	struct cache *cache = thread_cache(arena);
+	size_t bytes;
+	void *block;
+
+	/* A product that overflows asks for more than any arena has. */
+	if (__builtin_mul_overflow(count, size, &bytes))
+		bytes = SIZE_MAX;
+	block = cache_take(cache, bytes);
+	return block ? memset(block, 0, bytes) : supply(arena, cache, bytes, 0, true);
+}
+
+void acre_free(struct acre *arena, void *block)
+{
+	struct cache *cache = thread_cache(arena);
+
+	if (!cache_put(cache, block) && block)
+		release(arena, cache, block);
+}
+
+void acre_free_sized(struct acre *arena, void *block, size_t size)
+{
+	if (block && size > acre_usable_size(arena, block))
+		report_misuse("free_sized", block, 0, 0, "it is smaller than the size given");
+	acre_free(arena, block);
+}
+
+void *acre_realloc(struct acre *arena, void *block, size_t size)
+{
+	if (!block)
+		return acre_malloc(arena, size);
+	if (!size) {
+		acre_free(arena, block);
+		return NULL;
+	}
+	return resize(arena, thread_cache(arena), block, size);
+}
+
+void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size)
+{
+	if (!alignment || alignment & (alignment - 1)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (alignment <= GRANULE)
+		return acre_malloc(arena, size);
+	return supply(arena, thread_cache(arena), size, alignment, false);
+}
+
+size_t acre_usable_size(const struct acre *arena, const void *block)
+{
+	char *base = arena_base(arena);
+
+	if (!block)
+		return 0;
+	return payload_bytes(tag_size(tag_at(base, release_expect(arena, block, "usable_size"))));
+}
+
+void acre_flush(struct acre *arena)
+{
+	if (arena->plot_bytes)
+		supply_reclaim(arena, thread_cache(arena));
+}
+
+size_t acre_trim(struct acre *arena)
+{
+	acre_flush(arena);
+	return purge_all(arena);
+}

@@ -1,0 +1,307 @@
+/*
+ * Arena: creation, layout, the registry of live arenas, destruction. See arena.h for the picture.
+ */
+#include "arena.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "cache.h"
+#include "commons.h"
+#include "dirt.h"
+#include "pages.h"
+#include "plot.h"
+#include "private.h"
+#include "thread.h"
+
+#define CACHE_BYTES	((size_t)1 << 20)
+#define CLASS_BYTES	((size_t)16 << 10)
+#define PLOTS_LEAST	((size_t)1 << 20)	/* a smaller arena has no plots */
+#define PLOTS_RESERVED	256u
+#define PLOT_BLOCK_MOST	((size_t)256 << 10)
+#define LEASE_LEAST	((size_t)64 << 10)
+#define LEASE_FLOOR	((size_t)16 << 10)
+#define BASE_ALIGN	64u
+
+struct lock arena_registry = { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = RANK_REGISTRY };
+
+static struct acre *arenas;		/* under the registry's lock */
+struct acre *_Atomic acre_private_default;
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static size_t clamp(size_t n, size_t least, size_t most)
+{
+	return n < least ? least : n > most ? most : n;
+}
+
+void arena_visit(void (*visit)(struct acre *, void *), void *user)
+{
+	struct acre *next;
+
+	for (struct acre *arena = arenas; arena; arena = next) {
+		next = arena->next;
+		visit(arena, user);
+	}
+}
+
+void arena_each(void (*visit)(struct acre *, void *), void *user)
+{
+	lock_take(&arena_registry);
+	arena_visit(visit, user);
+	lock_drop(&arena_registry);
+}
+
+uint64_t arena_peak(struct acre *arena, uint64_t used)
+{
+	uint64_t peak = atomic_load_explicit(&arena->peak_bytes, memory_order_relaxed);
+
+	while (used > peak)
+		if (atomic_compare_exchange_weak_explicit(&arena->peak_bytes, &peak, used,
+							  memory_order_relaxed, memory_order_relaxed))
+			return used;
+	return peak;
+}
+
+void arena_used(struct acre *arena, int64_t bytes)
+{
+	int64_t used = (int64_t)atomic_fetch_add_explicit(&arena->used_bytes, (uint64_t)bytes,
+							  memory_order_relaxed) + bytes;
+
+	if (used > 0)
+		arena_peak(arena, (uint64_t)used);
+}
+
+/* A key for the check bits that an attacker doesn't know: odd, so that it's a permutation. */
+static uint32_t make_key(uint64_t serial)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	uint64_t seed = 0;
+
+	if (random)
+		memcpy(&seed, random, sizeof(seed));
+	seed ^= serial * UINT64_C(0x9e3779b97f4a7c15);
+	seed = (seed ^ seed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	seed = (seed ^ seed >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)(seed >> 32) | 1;
+}
+
+static uint64_t next_serial(void)
+{
+	static _Atomic uint64_t serial;
+
+	return atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed) + 1;
+}
+
+/* How large caches, leases and plots are in an arena of this size. */
+static void size_plots(struct acre *arena, size_t cache_bytes)
+{
+	size_t size = arena->size;
+
+	if (arena->flags & ACRE_NO_CACHE || size < PLOTS_LEAST)
+		return;
+	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
+	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
+	cache_plan_init(&arena->plan, clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
+	arena->plot_bytes = plot_size(&arena->plan);
+	arena->plot_reserved = (uint32_t)clamp(size / 64 / arena->plot_bytes, 1, PLOTS_RESERVED);
+	arena->plot_most = clamp(size / 64, 0, PLOT_BLOCK_MOST) / GRANULE;
+	arena->lease_least = clamp(size / 128 / pages_size() * pages_size(), LEASE_FLOOR,
+				   LEASE_LEAST) / GRANULE;
+}
+
+/*
+ * Lays the arena out: the maps, the index, the range of the commons. The struct itself is accessible
+ * and zero but for what the caller has set. False if the OS refuses memory.
+ */
+static bool lay_out(struct acre *arena)
+{
+	char *base = arena_base(arena);
+	size_t page = pages_size();
+	size_t ceiling = arena->plot_bytes ? (arena->size & ~(size_t)4095) -
+					     arena->plot_reserved * arena->plot_bytes :
+					     arena->size;
+	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
+	uint64_t end = ceiling / GRANULE - 1;
+	uint64_t start;
+	size_t index;
+
+	if (arena->mapped) {
+		arena->dirt = offset;
+		offset = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
+	}
+	index = offset;
+	offset += fit_bytes(end - offset / GRANULE);
+	start = round_up(offset, arena->plot_bytes ? page : GRANULE) / GRANULE;
+	arena->commons.start = start;
+	arena->commons.end = end;
+	fit_init(&arena->commons.fit, index, start, end - start);
+	if (!arena->mapped) {
+		memset(base + index, 0, fit_bytes(end - start));
+		arena->committed = SIZE_MAX;
+	} else {
+		size_t last = end * GRANULE / page * page;
+
+		/* A page that holds the end of the index may hold the start of the commons too. */
+		arena->committed = start * GRANULE / page * page;
+		if (!pages_commit(base, arena->commons.fit.strips / page * page + page) ||
+		    !commons_commit(arena, start) || !pages_commit(base + last, page))
+			return false;
+	}
+	heap_init(base, &arena->commons, index, start, end, arena->key, 0);
+	dirt_mark(arena, start, 0);
+	dirt_mark(arena, end, 0);
+	return true;
+}
+
+static void enter(struct acre *arena)
+{
+	lock_take(&arena_registry);
+	arena->next = arenas;
+	arenas = arena;
+	lock_drop(&arena_registry);
+}
+
+/* Makes an arena in accessible, zeroed memory for the struct. NULL if the OS refuses more. */
+static struct acre *make(void *base, size_t size, size_t mapped, const struct acre_options *options)
+{
+	struct acre *arena = base;
+
+	arena->serial = next_serial();
+	arena->size = size;
+	arena->mapped = mapped;
+	arena->page = pages_size() / GRANULE;
+	arena->flags = options->flags;
+	arena->key = make_key(arena->serial);
+	size_plots(arena, options->cache_bytes);
+	lock_init(&arena->lock, RANK_COMMONS);
+	if (!lay_out(arena))
+		return NULL;
+	if (mapped && arena->flags & ACRE_HUGE_PAGES)
+		pages_huge(base, mapped);
+	if (arena->flags & ACRE_PREFAULT) {
+		if (!commons_commit(arena, arena->commons.end))
+			return NULL;
+		pages_prefault((char *)base + arena->commons.start * GRANULE,
+			       (arena->commons.end - arena->commons.start) * GRANULE);
+	}
+	enter(arena);
+	return arena;
+}
+
+static const struct acre_options defaults;
+
+/* Whether such an arena can be; else errno is set. */
+static bool acceptable(size_t size, const struct acre_options *options)
+{
+	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
+	    options->policy != ACRE_FIRST_FIT || options->flags & ~ARENA_FLAGS) {
+		errno = EINVAL;
+		return false;
+	}
+	return true;
+}
+
+static struct acre *create(size_t size, const struct acre_options *options)
+{
+	size_t mapped;
+	struct acre *arena;
+	void *base;
+
+	if (!options)
+		options = &defaults;
+	if (!acceptable(size, options))
+		return NULL;
+	mapped = round_up(size, pages_size());
+	base = pages_reserve(mapped);
+	if (!base) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	arena = pages_commit(base, round_up(sizeof(*arena), pages_size())) ?
+			make(base, size, mapped, options) : NULL;
+	if (!arena) {
+		pages_release(base, mapped);
+		errno = ENOMEM;
+	}
+	return arena;
+}
+
+struct acre *acre_create(size_t size, const struct acre_options *options)
+{
+	struct acre *arena = create(size, options);
+
+	thread_setup();
+	return arena;
+}
+
+struct acre *acre_create_at(void *memory, size_t size, const struct acre_options *options)
+{
+	size_t front = -(uintptr_t)memory % BASE_ALIGN;
+	struct acre *arena;
+
+	if (!options)
+		options = &defaults;
+	if (!acceptable(size, options))
+		return NULL;
+	if (!memory) {
+		errno = EINVAL;
+		return NULL;
+	}
+	memset((char *)memory + front, 0, sizeof(*arena));
+	arena = make((char *)memory + front, size - front, 0, options);
+	thread_setup();
+	return arena;
+}
+
+struct acre *acre_private_start(size_t size, const struct acre_options *options)
+{
+	struct acre *arena = create(size, options);
+
+	/* Before the set-up, which may allocate. Release, to the acquire in acre_default(). */
+	atomic_store_explicit(&acre_private_default, arena, memory_order_release);
+	thread_setup();
+	return arena;
+}
+
+struct acre *acre_default(void)
+{
+	/* Acquire, to the release in acre_private_start(): the arena is set up. */
+	return atomic_load_explicit(&acre_private_default, memory_order_acquire);
+}
+
+/* Takes the arena out of the registry; false if it isn't there. */
+static bool withdraw(struct acre *arena)
+{
+	struct acre **link;
+	bool found;
+
+	lock_take(&arena_registry);
+	for (link = &arenas; *link && *link != arena; link = &(*link)->next)
+		;
+	found = *link != NULL;
+	if (found)
+		*link = arena->next;
+	lock_drop(&arena_registry);
+	return found;
+}
+
+int acre_destroy(struct acre *arena)
+{
+	if (!arena || arena == acre_default() || !withdraw(arena)) {
+		errno = EINVAL;
+		return -1;
+	}
+	SHADOW_SHOW(arena, arena->mapped ? arena->mapped : arena->size);
+	for (uint32_t id = 1; id <= arena->plot_count; id++)
+		lock_end(&plot_at(arena, id)->lock);
+	lock_end(&arena->lock);
+	arena->serial = 0;
+	if (arena->mapped)
+		pages_release(arena, arena->mapped);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/*
+ * Arena: the fixed range and what lies where in it.
+ *
+ *	base                                                                         base + size
+ *	+-------------+----------+-------------+----------+- - - - - - - - -+--------+--------+
+ *	| struct acre | dirt map | upper index | strips   | the commons     | plot 2 | plot 1 |
+ *	+-------------+----------+-------------+----------+- - - - - - - - -+--------+--------+
+ *	                                        committed as the commons grow
+ *
+ * Everything refers to everything else by offsets from base, but for the caches, each of which
+ * belongs to one thread of one process.
+ *
+ * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones take
+ * the end of the commons while it's free, so they never cut the free range.
+ */
+#ifndef ACRE_ARENA_H
+#define ACRE_ARENA_H
+
+#include <acre/acre.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "heap.h"
+#include "lock.h"
+#include "sizes.h"
+
+#define ARENA_LEAST	((size_t)64 << 10)
+#define ARENA_MOST	((uint64_t)1 << 40)
+#define ARENA_FLAGS	(ACRE_NO_CACHE | ACRE_HUGE_PAGES | ACRE_PREFAULT | ACRE_NO_PURGE)
+
+/* Asked for in one request, this can't be had from any arena. */
+#define REQUEST_MOST	ARENA_MOST
+
+/* Where in a cache the entries of each class lie, the same for all caches of an arena. */
+struct cache_plan {
+	uint32_t first[CLASSES];
+	uint16_t most[CLASSES];
+	uint32_t entries;
+};
+
+struct acre {
+	/* Settled at creation. */
+	uint64_t serial;		/* never used twice by a process; 0 = not an arena */
+	size_t size;
+	size_t mapped;			/* bytes from the OS; 0 = the caller's buffer */
+	unsigned flags;
+	uint32_t key;
+	size_t page;			/* granules in a page */
+	size_t dirt;			/* byte offset of the map of touched pages; 0 = none is kept */
+	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */
+	size_t cache_bytes;		/* most bytes in one cache */
+	size_t caches_bytes;		/* and in all together */
+	uint64_t plot_most;		/* granules: a plot's largest block */
+	uint64_t lease_least;		/* granules */
+	struct cache_plan plan;
+
+	/* Under the registry's lock. */
+	struct acre *next;
+
+	/* Under the lock of the commons. */
+	struct lock lock;
+	struct heap commons;
+	_Atomic size_t committed;	/* bytes from base; read by others too */
+	uint32_t plot_count;		/* slabs in use or idle: plots 1 to plot_count */
+	uint32_t plot_reserved;		/* of these and the next, how many are set aside */
+	uint32_t idle_plot;		/* the first without a thread, 0 = none */
+	uint64_t leases;
+	uint64_t lease_granules;
+
+	/* Anyone's. */
+	_Atomic uint32_t plots_seen;	/* plot_count, for those who don't hold the lock */
+	_Atomic uint64_t caches_granted;
+	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */
+	_Atomic uint64_t peak_bytes;
+	_Atomic uint64_t refusals;
+	_Atomic uint64_t freed_bytes;	/* since the last purge */
+	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
+};
+
+static inline char *arena_base(const struct acre *arena)
+{
+	return (char *)(uintptr_t)arena;
+}
+
+/*
+ * Calls visit for each live arena, under the registry's lock, in one order always.
+ */
+void arena_each(void (*visit)(struct acre *arena, void *user), void *user);
+
+/* The same for a caller who holds that lock. */
+void arena_visit(void (*visit)(struct acre *arena, void *user), void *user);
+
+extern struct lock arena_registry;
+
+/* Use of the arena changed by so many bytes: keeps the peak. */
+void arena_used(struct acre *arena, int64_t bytes);
+
+/* So many bytes are in use: raises the peak to that if it's lower, and returns the peak. */
+uint64_t arena_peak(struct acre *arena, uint64_t used);
+
+#endif

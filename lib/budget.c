@@ -1,0 +1,154 @@
+/*
+ * Budget: the size of the arena under malloc, from the environment and the system.
+ *
+ * This runs in the process's first malloc, so it allocates nothing: files are read by open(2) and
+ * read(2) into buffers on the stack.
+ */
+#include "budget.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define TEXT_MOST 4096u
+
+int budget_parse(const char *text, uint64_t memory, uint64_t *bytes)
+{
+	static const char units[] = "KMGT";
+	const uint64_t most = (UINT64_C(1) << 63) - 1;
+	uint64_t number = 0;
+	const char *unit;
+
+	if (!isdigit((unsigned char)*text))
+		return -1;
+	for (; isdigit((unsigned char)*text); text++) {
+		if (number > (most - 9) / 10)
+			return -1;
+		number = number * 10 + (uint64_t)(*text - '0');
+	}
+	if (*text == '%') {
+		if (number > 100 || text[1])
+			return -1;
+		*bytes = memory / 100 * number;
+		return 0;
+	}
+	if (*text) {
+		unit = strchr(units, toupper((unsigned char)*text));
+		if (!unit || text[1])
+			return -1;
+		for (long shift = 10 * (unit - units + 1); shift; shift--) {
+			if (number > most / 2)
+				return -1;
+			number *= 2;
+		}
+	}
+	*bytes = number;
+	return 0;
+}
+
+/* Reads a whole small file as text; false if there is none. */
+static int read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, size - 1);
+	close(fd);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	return 1;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The limit of a control group and of those above it; path is what the kernel calls the group. */
+static uint64_t group_limit(const char *root, const char *path, const char *file)
+{
+	uint64_t limit = UINT64_MAX;
+	char group[TEXT_MOST / 2];
+	char name[TEXT_MOST];
+	char text[64];
+	uint64_t bytes;
+
+	if (strlen(path) >= sizeof(group))
+		return limit;
+	strcpy(group, path);
+	for (;;) {
+		char *slash;
+
+		snprintf(name, sizeof(name), "%s%s/%s", root, group, file);
+		if (read_file(name, text, sizeof(text))) {
+			text[strcspn(text, "\n")] = '\0';
+			if (budget_parse(text, 0, &bytes) == 0)
+				limit = least(limit, bytes);
+		}
+		slash = strrchr(group, '/');
+		if (!slash)
+			return limit;
+		*slash = '\0';
+	}
+}
+
+/* The limit of this process's control groups, of either version. */
+static uint64_t groups_limit(void)
+{
+	uint64_t limit = UINT64_MAX;
+	char text[TEXT_MOST];
+	char *save = NULL;
+
+	if (!read_file("/proc/self/cgroup", text, sizeof(text)))
+		return limit;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(++controllers, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		if (!*controllers)
+			limit = least(limit, group_limit("/sys/fs/cgroup", path, "memory.max"));
+		else if (strcmp(controllers, "memory") == 0)
+			limit = least(limit, group_limit("/sys/fs/cgroup/memory", path,
+							 "memory.limit_in_bytes"));
+	}
+	return limit;
+}
+
+/* RAM; from /proc, since sysconf(_SC_PHYS_PAGES) isn't bound not to allocate. */
+static uint64_t ram(void)
+{
+	char text[TEXT_MOST];
+	const char *line;
+	uint64_t kilobytes = 0;
+
+	if (!read_file("/proc/meminfo", text, sizeof(text)))
+		return UINT64_C(1) << 30;
+	line = strstr(text, "MemTotal:");
+	if (!line)
+		return UINT64_C(1) << 30;
+	line += strcspn(line, "0123456789");
+	while (isdigit((unsigned char)*line))
+		kilobytes = kilobytes * 10 + (uint64_t)(*line++ - '0');
+	return kilobytes << 10;
+}
+
+uint64_t budget_memory(void)
+{
+	uint64_t memory = least(ram(), groups_limit());
+	struct rlimit limit;
+
+	/* An address-space limit has to leave room for the program's other mappings. */
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		memory = least(memory, limit.rlim_cur / 2);
+	return memory;
+}

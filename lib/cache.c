@@ -1,0 +1,437 @@
+/*
+ * Cache: refill, overflow, remote batches, flush. See cache.h for the picture.
+ *
+ * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
+ * the arena's plan has for its class; where that would exceed what the cache or all caches of the
+ * arena may hold, other bins' limits are halved instead, in turn. Half a limit is fetched, and half
+ * given back, the oldest first.
+ */
+#include "cache.h"
+
+#include <string.h>
+
+#include "commons.h"
+#include "plot.h"
+#include "report.h"
+
+#define BATCH_MOST	256u
+#define START_BLOCKS	8u
+#define START_BYTES	4096u
+#define VICTIMS		8u
+
+static entry nothing[1];
+
+#define NO_BIN		{ nothing, nothing }
+#define NO_BINS_2	NO_BIN, NO_BIN
+#define NO_BINS_8	NO_BINS_2, NO_BINS_2, NO_BINS_2, NO_BINS_2
+#define NO_BINS_32	NO_BINS_8, NO_BINS_8, NO_BINS_8, NO_BINS_8
+
+/* All bins empty, and full. */
+struct cache cache_none = {
+	.bins = { NO_BINS_32, NO_BINS_32, NO_BINS_32, NO_BINS_32 }
+};
+
+_Static_assert(CACHE_BINS == 4 * 32 && CLASSES <= CACHE_BINS, "every bin of cache_none is empty");
+
+static uint64_t class_bytes(unsigned class)
+{
+	return class_granules(class) * GRANULE;
+}
+
+void cache_plan_init(struct cache_plan *plan, size_t budget)
+{
+	uint32_t next = 0;
+
+	for (unsigned c = 0; c < CLASSES; c++) {
+		size_t most = 0;
+
+		if (c) {
+			most = (c < SMALL_CLASSES ? budget : 2 * budget) / class_bytes(c);
+			most = most < 2 ? 2 : most > BATCH_MOST ? BATCH_MOST : most;
+		}
+		plan->first[c] = next;
+		plan->most[c] = (uint16_t)most;
+		next += (uint32_t)most + 1;
+	}
+	plan->entries = next;
+}
+
+size_t cache_size(const struct cache_plan *plan)
+{
+	return sizeof(struct cache) + plan->entries * sizeof(entry);
+}
+
+static entry *bottom(const struct cache *cache, unsigned class)
+{
+	return (entry *)(uintptr_t)cache->entries + cache->arena->plan.first[class];
+}
+
+static unsigned bin_count(const struct cache *cache, unsigned class)
+{
+	return (unsigned)(bin_top(&cache->bins[class]) - bottom(cache, class));
+}
+
+static unsigned bin_limit(const struct cache *cache, unsigned class)
+{
+	return (unsigned)(cache->bins[class].limit - bottom(cache, class));
+}
+
+void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint32_t plot_id)
+{
+	cache->base = arena_base(arena);
+	cache->size = arena->size;
+	cache->key = arena->key;
+	cache->live = TAG_LIVE | plot_id << FACE_PLOT_SHIFT;
+	cache->arena = arena;
+	cache->plot = plot;
+	cache->granted = 0;
+	cache->victim = 1;
+	atomic_store_explicit(&cache->remotes, 0, memory_order_relaxed);
+	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
+	for (unsigned c = 0; c < CACHE_BINS; c++) {
+		/* A bin that stands for no class shares the sentinel of class 0: empty, and full. */
+		entry *none = bottom(cache, c < CLASSES ? c : 0);
+
+		atomic_store_explicit(none, NULL, memory_order_relaxed);
+		atomic_store_explicit(&cache->bins[c].top, none, memory_order_relaxed);
+		cache->bins[c].limit = none;
+	}
+}
+
+/* The oldest count blocks of a bin go back to the plot; under the plot's lock. */
+static void give_oldest(struct cache *cache, unsigned class, unsigned count)
+{
+	entry *oldest = bottom(cache, class) + 1;
+	unsigned left = bin_count(cache, class) - count;
+	uint64_t places[BATCH_MOST];
+
+	for (unsigned i = 0; i < count; i++)
+		places[i] = place_of(cache->base,
+				     atomic_load_explicit(&oldest[i], memory_order_relaxed));
+	for (unsigned i = 0; i < left; i++)
+		atomic_store_explicit(&oldest[i],
+				      atomic_load_explicit(&oldest[i + count], memory_order_relaxed),
+				      memory_order_relaxed);
+	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
+	plot_give(cache->arena, cache->plot, places, count);
+}
+
+static void set_limit(struct cache *cache, unsigned class, unsigned limit)
+{
+	cache->bins[class].limit = bottom(cache, class) + limit;
+}
+
+/* Takes this many bytes of what all caches together may hold. */
+static bool grant(struct cache *cache, size_t bytes)
+{
+	struct acre *arena = cache->arena;
+
+	if (cache->granted + bytes > arena->cache_bytes)
+		return false;
+	if (atomic_fetch_add_explicit(&arena->caches_granted, bytes, memory_order_relaxed) + bytes >
+	    arena->caches_bytes) {
+		atomic_fetch_sub_explicit(&arena->caches_granted, bytes, memory_order_relaxed);
+		return false;
+	}
+	cache->granted += bytes;
+	return true;
+}
+
+/* Halves the limits of some other classes, and gives back what they then hold too much. */
+static void take_from_others(struct cache *cache, unsigned class)
+{
+	size_t released = 0;
+	unsigned victims = 0;
+
+	lock_take(&cache->plot->lock);
+	for (unsigned looked = 0; looked < CLASSES && victims < VICTIMS; looked++) {
+		unsigned c = cache->victim;
+		unsigned limit;
+
+		cache->victim = c + 1 < CLASSES ? c + 1 : 1;
+		limit = bin_limit(cache, c);
+		if (c == class || !limit)
+			continue;
+		if (bin_count(cache, c) > limit / 2)
+			give_oldest(cache, c, bin_count(cache, c) - limit / 2);
+		set_limit(cache, c, limit / 2);
+		released += (limit - limit / 2) * class_bytes(c);
+		victims++;
+	}
+	lock_drop(&cache->plot->lock);
+	cache->granted -= released;
+	atomic_fetch_sub_explicit(&cache->arena->caches_granted, released, memory_order_relaxed);
+}
+
+/* Doubles the limit of a class if it may. */
+static void widen(struct cache *cache, unsigned class)
+{
+	unsigned limit = bin_limit(cache, class);
+	unsigned most = cache->arena->plan.most[class];
+	unsigned wider = 2 * limit;
+	size_t bytes;
+
+	if (limit == most)
+		return;
+	if (!limit) {
+		wider = START_BYTES / (unsigned)class_bytes(class);
+		wider = wider < 1 ? 1 : wider > START_BLOCKS ? START_BLOCKS : wider;
+	}
+	if (wider > most)
+		wider = most;
+	bytes = (wider - limit) * class_bytes(class);
+	if (!grant(cache, bytes)) {
+		take_from_others(cache, class);
+		if (!grant(cache, bytes))
+			return;
+	}
+	set_limit(cache, class, wider);
+}
+
+void *cache_refill(struct cache *cache, unsigned class)
+{
+	uint64_t places[BATCH_MOST];
+	struct plot *plot = cache->plot;
+	struct bin *bin = &cache->bins[class];
+	unsigned want, had;
+
+	if (bin_count(cache, class))
+		report_misuse("malloc", atomic_load_explicit(bin_top(bin), memory_order_relaxed), 0,
+			      plot->id, "its tag was overwritten while it was free; look for a write "
+			      "after free, or past the end of the block before");
+	widen(cache, class);
+	want = (bin_limit(cache, class) + 1) / 2;
+	if (!want)
+		want = 1;
+	lock_take(&plot->lock);
+	plot_drain(cache->arena, plot);
+	had = plot_take_run(cache->arena, plot, class_granules(class), want, places);
+	/*
+	 * The highest goes in first, so that the lowest is used first. Under the lock still, for
+	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
+	 */
+	for (unsigned i = had; i > 1; i--)
+		bin_push(bin, bin_top(bin), payload_at(cache->base, places[i - 1]));
+	lock_drop(&plot->lock);
+	if (!had)
+		return NULL;
+	tag_set_state(tag_at(cache->base, places[0]), TAG_LIVE);
+	SHADOW_SHOW(payload_at(cache->base, places[0]), payload_bytes(class_granules(class)));
+	return payload_at(cache->base, places[0]);
+}
+
+bool cache_keep(struct cache *cache, void *block, unsigned class)
+{
+	struct bin *bin = &cache->bins[class];
+	struct tag *tag = (struct tag *)block - 1;
+
+	if (bin_top(bin) == bin->limit)
+		widen(cache, class);
+	if (bin_top(bin) == bin->limit && bin_limit(cache, class) > 1) {
+		lock_take(&cache->plot->lock);
+		give_oldest(cache, class, (bin_limit(cache, class) + 1) / 2);
+		plot_drain(cache->arena, cache->plot);
+		lock_drop(&cache->plot->lock);
+	}
+	if (bin_top(bin) == bin->limit)
+		return false;
+	tag_set_state(tag, TAG_CACHED);
+	bin_push(bin, bin_top(bin), block);
+	return true;
+}
+
+/* Blocks of one owner, sorted, go home: under the lock of a plot if it's to be had, else by post. */
+static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsigned count)
+{
+	struct acre *arena = cache->arena;
+	struct plot *plot;
+	uint64_t bytes = 0;
+
+	if (owner == 0) {
+		lock_take(&arena->lock);
+		for (unsigned i = 0; i < count; i++) {
+			heap_expect(cache->base, places[i], 0, cache->key, TAG_CACHED);
+			commons_give(arena, places[i]);
+		}
+		lock_drop(&arena->lock);
+		return;
+	}
+	plot = plot_at(arena, owner);
+	if (lock_try(&plot->lock)) {
+		plot_drain(arena, plot);
+		plot_give(arena, plot, places, count);
+		lock_drop(&plot->lock);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		bytes += payload_bytes(tag_size(tag_at(cache->base, places[i])));
+		if (i + 1 < count)
+			link_write(cache->base, places[i], places[i + 1]);
+	}
+	plot_post(plot, cache->base, places[0], places[count - 1], count, bytes);
+}
+
+/* All blocks in `remote` go to their owners. */
+static void send_remotes(struct cache *cache)
+{
+	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
+
+	while (count) {
+		uint64_t places[REMOTE_MOST];
+		unsigned own = 0;
+		unsigned left = 0;
+		uint32_t owner = 0;
+
+		for (unsigned i = 0; i < count; i++) {
+			void *block = atomic_load_explicit(&cache->remote[i], memory_order_relaxed);
+			uint32_t plot = tag_plot((struct tag *)block - 1);
+
+			if (i == 0)
+				owner = plot;
+			if (plot == owner)
+				places[own++] = place_of(cache->base, block);
+			else
+				atomic_store_explicit(&cache->remote[left++], block,
+						      memory_order_relaxed);
+		}
+		count = left;
+		atomic_store_explicit(&cache->remotes, count, memory_order_relaxed);
+		deliver(cache, owner, places, own);
+	}
+	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
+}
+
+void cache_send(struct cache *cache, void *block, uint64_t granules)
+{
+	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
+	size_t bytes = atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
+
+	tag_set_state((struct tag *)block - 1, TAG_CACHED);
+	atomic_store_explicit(&cache->remote[count++], block, memory_order_relaxed);
+	bytes += payload_bytes(granules);
+	atomic_store_explicit(&cache->remote_bytes, bytes, memory_order_relaxed);
+	/* Release, as in bin_push(). */
+	atomic_store_explicit(&cache->remotes, count, memory_order_release);
+	if (count == REMOTE_MOST || bytes >= cache->arena->cache_bytes / 8 || bytes >= REMOTE_BYTES)
+		send_remotes(cache);
+}
+
+void cache_flush(struct cache *cache)
+{
+	send_remotes(cache);
+	lock_take(&cache->plot->lock);
+	for (unsigned c = 1; c < CLASSES; c++)
+		if (bin_count(cache, c))
+			give_oldest(cache, c, bin_count(cache, c));
+	lock_drop(&cache->plot->lock);
+}
+
+/* Whether a remote block stands earlier in the array too: it was being sorted by owner. */
+static bool sent_twice(const struct cache *cache, unsigned i, const void *block)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (atomic_load_explicit(&cache->remote[k], memory_order_relaxed) == block)
+			return true;
+	return false;
+}
+
+/* A block that a cache held, if it's still whole and nobody's. */
+static bool salvageable(struct acre *arena, void *block)
+{
+	char *base = arena_base(arena);
+	uint64_t offset = (uint64_t)((char *)block - base);
+
+	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
+		return false;
+	return tag_state((struct tag *)block - 1) == TAG_CACHED &&
+	       tag_sound(base, place_of(base, block), arena->key);
+}
+
+void cache_salvage(struct cache *cache)
+{
+	struct acre *arena = cache->arena;
+	char *base = arena_base(arena);
+	uint32_t own = face_plot(cache->live);
+	unsigned remotes = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
+
+	/*
+	 * The thread may have been anywhere in a push or a pop: then a block is lost, or is both
+	 * here and in use, which its tag tells.
+	 */
+	for (unsigned c = 1; c < CLASSES; c++)
+		for (unsigned n = bin_count(cache, c); n; n--) {
+			void *block = atomic_load_explicit(bottom(cache, c) + n, memory_order_relaxed);
+			uint64_t at;
+
+			if (!salvageable(arena, block) || tag_plot((struct tag *)block - 1) != own)
+				continue;
+			at = place_of(base, block);
+			plot_give(arena, cache->plot, &at, 1);
+		}
+	for (unsigned i = 0; i < remotes; i++) {
+		void *block = atomic_load_explicit(&cache->remote[i], memory_order_relaxed);
+		uint64_t at;
+		uint32_t owner;
+
+		if (!salvageable(arena, block) || sent_twice(cache, i, block))
+			continue;
+		at = place_of(base, block);
+		owner = tag_plot((struct tag *)block - 1);
+		if (owner == own) {
+			plot_give(arena, cache->plot, &at, 1);
+		} else if (owner) {
+			plot_post(plot_at(arena, owner), base, at, at, 1,
+				  payload_bytes(tag_size(tag_at(base, at))));
+		} else {
+			lock_take(&arena->lock);
+			commons_give(arena, at);
+			lock_drop(&arena->lock);
+		}
+	}
+	atomic_fetch_sub_explicit(&arena->caches_granted, cache->granted, memory_order_relaxed);
+	cache_init(cache, arena, cache->plot, own);
+}
+
+void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
+{
+	*blocks += atomic_load_explicit(&cache->remotes, memory_order_relaxed);
+	*bytes += atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
+	for (unsigned c = 1; c < CLASSES; c++) {
+		size_t count = bin_count(cache, c);
+
+		*blocks += count;
+		*bytes += count * payload_bytes(class_granules(c));
+	}
+}
+
+static int check_entry(struct cache *cache, void *block, uint64_t granules)
+{
+	struct line line = { 0 };
+	const struct tag *tag = (struct tag *)block - 1;
+
+	if (salvageable(cache->arena, block) && (!granules || tag_size(tag) == granules))
+		return 0;
+	line_text(&line, "check: block ");
+	line_address(&line, block);
+	line_text(&line, ": its tag isn't that of a cached block, but a cache holds it");
+	report(&line);
+	return 1;
+}
+
+int cache_check(struct cache *cache)
+{
+	unsigned remotes = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
+	int faults = 0;
+
+	for (unsigned c = 1; c < CLASSES; c++)
+		for (unsigned n = bin_count(cache, c); n; n--)
+			faults += check_entry(cache,
+					      atomic_load_explicit(bottom(cache, c) + n,
+								   memory_order_relaxed),
+					      class_granules(c));
+	for (unsigned i = 0; i < remotes; i++)
+		faults += check_entry(cache,
+				      atomic_load_explicit(&cache->remote[i], memory_order_relaxed),
+				      0);
+	return faults;
+}

@@ -1,0 +1,174 @@
+/*
+ * Cache: a thread's free blocks, by class, ready to be handed out again.
+ *
+ * Each class has an array of pointers, used as a stack. The entry below the first is NULL, so that
+ * one load tells both whether there's a block and which.
+ *
+ *	entries of a class:   NULL | block | block | block |   .   .   . |   .   .   .
+ *	                                            ^ top                  ^ limit     ^ most
+ *
+ * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it never
+ * exceeds the arena's cache_bytes. So the fast paths count nothing.
+ *
+ * Blocks of other plots go into `remote` and leave in batches: under their owner's lock if it's free,
+ * else through its inbox.
+ *
+ * A cache is used by its thread alone, without a lock and without an atomic read-modify-write. Two
+ * others look at it: acre_stats() reads the tops, and after a fork the child salvages the caches of
+ * threads that it doesn't have. For both, tops are atomic, and a push writes the entry first.
+ */
+#ifndef ACRE_CACHE_H
+#define ACRE_CACHE_H
+
+#include "arena.h"
+#include "sizes.h"
+
+#define REMOTE_MOST	64u		/* blocks */
+#define REMOTE_BYTES	((size_t)128 << 10)
+
+#define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
+
+struct plot;
+
+typedef void *_Atomic entry;
+
+struct bin {
+	entry *_Atomic top;
+	entry *limit;
+};
+
+struct cache {
+	/* What the fast path of a free needs, in one line. */
+	char *base;
+	uint64_t size;			/* of the arena; 0 = this cache is nobody's */
+	uint32_t key;
+	uint32_t live;			/* a live block's face, but for the check bits */
+	struct bin bins[CACHE_BINS];
+
+	struct acre *arena;
+	struct plot *plot;
+	size_t granted;			/* sum of the limits, bytes */
+	unsigned victim;		/* the class whose limit is cut next */
+	_Atomic uint32_t remotes;
+	_Atomic size_t remote_bytes;
+	entry remote[REMOTE_MOST];
+	entry entries[];
+};
+
+/* What a thread without a cache uses: it has no block and takes none. */
+extern struct cache cache_none;
+
+#ifdef __GNUC__
+#define RARELY(x) __builtin_expect(!!(x), 0)
+#else
+#define RARELY(x) (x)
+#endif
+
+/* Keeps the compiler from deriving a value anew where it's at hand already: an instruction less. */
+#define AT_HAND(x) __asm__("" : "+r"(x))
+
+static inline entry *bin_top(const struct bin *bin)
+{
+	return atomic_load_explicit(&bin->top, memory_order_relaxed);
+}
+
+/* Takes the uppermost block; NULL if there is none, or its tag isn't that of a cached one. */
+static inline void *bin_pop(struct bin *bin)
+{
+	entry *top = bin_top(bin);
+	void *block = atomic_load_explicit(top, memory_order_relaxed);
+	struct tag *tag = (struct tag *)block - 1;
+	uint32_t face;
+
+	if (RARELY(!block))
+		return NULL;
+	face = tag_face(tag);
+	if (RARELY(face_state(face) != TAG_CACHED))
+		return NULL;
+	atomic_store_explicit(&bin->top, top - 1, memory_order_relaxed);
+	tag_set_face(tag, face ^ (TAG_CACHED ^ TAG_LIVE));
+	SHADOW_SHOW(block, payload_bytes(tag_size(tag)));
+	return block;
+}
+
+/* Puts a block, whose tag says cached, above top. The caller knows that there's room. */
+static inline void bin_push(struct bin *bin, entry *top, void *block)
+{
+	atomic_store_explicit(top + 1, block, memory_order_relaxed);
+	/* Release: a child that salvages this cache after fork sees the entry below the top. */
+	atomic_store_explicit(&bin->top, top + 1, memory_order_release);
+}
+
+/* The fast path of malloc. NULL: the slow one must be taken. */
+static inline void *cache_take(struct cache *cache, size_t size)
+{
+	if (RARELY(size > SMALL_BYTES))
+		return NULL;
+	return bin_pop(&cache->bins[granules_for(size)]);
+}
+
+/*
+ * The fast path of free: a small live block of this thread's plot, and room in its bin. False: the
+ * slow one must be taken, which also tells what is wrong.
+ *
+ * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path finds
+ * out what it is. A large block's check bits never fit here (see tag_hash), so the bin's number is
+ * cut to the bins there are, and needs no comparison.
+ */
+static inline bool cache_put(struct cache *cache, void *block)
+{
+	uint64_t offset = (uint64_t)((char *)block - cache->base);
+	struct tag *tag = (struct tag *)block - 1;
+	uint32_t twice, face;
+	struct bin *bin;
+	entry *top;
+
+	if (RARELY(offset >= cache->size))
+		return false;
+	twice = tag_span(tag) & ~SPAN_PREV_FREE;
+	face = tag_face(tag);
+	if (RARELY(face != (cache->live | tag_hash_small((uint32_t)offset, twice, cache->key))))
+		return false;
+	AT_HAND(twice);
+	twice = (uint8_t)twice;
+	bin = (struct bin *)((char *)cache->bins + twice * (sizeof(struct bin) / 2));
+	top = bin_top(bin);
+	if (RARELY(top == bin->limit))
+		return false;
+	SHADOW_RETIRE(block, payload_bytes(twice / 2));
+	SHADOW_HIDE(block, payload_bytes(twice / 2));
+	tag_set_face(tag, face ^ (TAG_LIVE ^ TAG_CACHED));
+	bin_push(bin, top, block);
+	return true;
+}
+
+/* Bytes that a cache of this plan takes. */
+size_t cache_size(const struct cache_plan *plan);
+
+/* The plan for caches that hold about so many bytes of a class. */
+void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
+
+void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint32_t plot_id);
+
+/* Takes a block of this class, which bin_pop() didn't have: refills the bin. NULL if full. */
+void *cache_refill(struct cache *cache, unsigned class);
+
+/* Puts a verified block of this plot, of just the class's size; false if it can't hold it. */
+bool cache_keep(struct cache *cache, void *block, unsigned class);
+
+/* Puts a verified block of another plot, or of the commons. */
+void cache_send(struct cache *cache, void *block, uint64_t granules);
+
+/* Gives back all that the cache holds. */
+void cache_flush(struct cache *cache);
+
+/* After fork: gives back what the cache of a thread that's gone held. Under the plot's lock. */
+void cache_salvage(struct cache *cache);
+
+/* Adds what the cache holds. */
+void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes);
+
+/* The number of faults in what a cache holds; only its thread may ask. */
+int cache_check(struct cache *cache);
+
+#endif

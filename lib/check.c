@@ -1,0 +1,58 @@
+/*
+ * Check: all structures of an arena, each heap under its lock, the caller's own cache as well.
+ */
+#include "arena.h"
+#include "cache.h"
+#include "plot.h"
+#include "report.h"
+#include "thread.h"
+
+/* The leases that the commons count are those that the plots hold; under the lock of the commons. */
+static int check_leases(struct acre *arena)
+{
+	char *base = arena_base(arena);
+	uint64_t leases = 0;
+	uint64_t granules = 0;
+	struct line line = { 0 };
+
+	for (uint64_t at = arena->commons.start; at < arena->commons.end;
+	     at += tag_size(tag_at(base, at)))
+		if (tag_state(tag_at(base, at)) == TAG_LEASE) {
+			leases++;
+			granules += tag_size(tag_at(base, at));
+		}
+	if (leases == arena->leases && granules == arena->lease_granules)
+		return 0;
+	line_text(&line, "check: the commons count ");
+	line_number(&line, arena->leases);
+	line_text(&line, " leases, but hold ");
+	line_number(&line, leases);
+	report(&line);
+	return 1;
+}
+
+int acre_check(struct acre *arena)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+	struct cache *cache = thread_cache(arena);
+	int faults = 0;
+	int broken;
+
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+
+		lock_take(&plot->lock);
+		faults += plot_check(arena, plot);
+		lock_drop(&plot->lock);
+	}
+	lock_take(&arena->lock);
+	broken = heap_check(arena_base(arena), &arena->commons);
+	faults += broken;
+	if (!broken)
+		faults += check_leases(arena);
+	lock_drop(&arena->lock);
+	if (cache->plot)
+		faults += cache_check(cache);
+	return faults;
+}

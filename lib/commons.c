@@ -1,0 +1,150 @@
+/*
+ * Commons: see commons.h.
+ */
+#include "commons.h"
+
+#include "dirt.h"
+#include "pages.h"
+
+#define COMMIT_LEAST	((size_t)1 << 20)
+#define COMMIT_MOST	((size_t)256 << 20)
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+bool commons_commit(struct acre *arena, uint64_t place)
+{
+	char *base = arena_base(arena);
+	size_t page = pages_size();
+	size_t need = round_up((place + 1) * GRANULE, page);
+	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+	size_t step = had / 4;
+	size_t last, index;
+
+	if (need <= had)
+		return true;
+	last = round_up(arena->commons.end * GRANULE, page);
+	step = step < COMMIT_LEAST ? COMMIT_LEAST : step > COMMIT_MOST ? COMMIT_MOST : step;
+	step = round_up(had + step, page);
+	need = need < step ? step : need;
+	need = need < last ? need : last;
+	index = fit_used_bytes(&arena->commons.fit, need / GRANULE - arena->commons.start);
+	/* What's committed already, at the front of the index, may be committed again. */
+	if (!pages_commit(base, round_up(arena->commons.fit.upper[arena->commons.fit.uppers - 1] +
+					 index, page)) ||
+	    !pages_commit(base + had, need - had))
+		return false;
+	atomic_store_explicit(&arena->committed, need, memory_order_relaxed);
+	return true;
+}
+
+/* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */
+static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
+		     enum tag_state state)
+{
+	if (!commons_commit(arena, place + size))
+		return 0;
+	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
+	return place;
+}
+
+uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
+{
+	char *base = arena_base(arena);
+	uint64_t whole = arena->plot_bytes ? round_up(size, arena->page) : size;
+	uint64_t at, place;
+
+	if (alignment > GRANULE) {
+		if (!heap_find_aligned(base, &arena->commons, size, alignment, &at, &place))
+			return 0;
+		place = take(arena, at, place, size, TAG_LIVE);
+	} else {
+		/* A small block comes here only when its thread has no plot: not worth a page. */
+		if (size < arena->page || !(at = heap_find(base, &arena->commons, whole)))
+			at = heap_find(base, &arena->commons, whole = size);
+		if (!at)
+			return 0;
+		place = take(arena, at, at, whole, TAG_LIVE);
+	}
+	if (place)
+		arena_used(arena, (int64_t)payload_bytes(tag_size(tag_at(base, place))));
+	return place;
+}
+
+void commons_give(struct acre *arena, uint64_t at)
+{
+	char *base = arena_base(arena);
+	uint64_t size = tag_size(tag_at(base, at));
+	uint64_t merged;
+
+	arena_used(arena, -(int64_t)payload_bytes(size));
+	heap_give(base, &arena->commons, at, size, 1, &merged);
+	atomic_fetch_add_explicit(&arena->freed_bytes, size * GRANULE, memory_order_relaxed);
+}
+
+bool commons_resize(struct acre *arena, uint64_t at, uint64_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t had = tag_size(tag_at(base, at));
+
+	if (size > had && !commons_commit(arena, at + size))
+		return false;
+	if (!heap_resize(base, &arena->commons, at, size))
+		return false;
+	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
+	return true;
+}
+
+uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t had = tag_size(tag_at(base, at));
+	uint64_t place;
+
+	if (!commons_commit(arena, at + size))
+		return 0;
+	place = heap_slide(base, &arena->commons, at, size);
+	if (place)
+		arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
+	return place;
+}
+
+uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64_t wanted,
+		       uint64_t *size)
+{
+	char *base = arena_base(arena);
+	struct heap *commons = &arena->commons;
+	uint64_t at;
+
+	lock_take(&arena->lock);
+	at = heap_find(base, commons, least);
+	if (at) {
+		uint64_t hole = tag_size(tag_at(base, at)) / arena->page * arena->page;
+
+		*size = hole < wanted ? hole : wanted;
+		at = take(arena, at, at, *size, TAG_LEASE);
+	}
+	if (at) {
+		tag_set_face(tag_at(base, at),
+			     face_of(at, *size, TAG_LEASE, plot, arena->key));
+		arena->leases++;
+		arena->lease_granules += *size;
+	}
+	lock_drop(&arena->lock);
+	return at;
+}
+
+void commons_unlease(struct acre *arena, uint64_t at)
+{
+	char *base = arena_base(arena);
+	uint64_t size = tag_size(tag_at(base, at));
+	uint64_t merged;
+
+	lock_take(&arena->lock);
+	arena->leases--;
+	arena->lease_granules -= size;
+	heap_give(base, &arena->commons, at, size, 1, &merged);
+	lock_drop(&arena->lock);
+}

@@ -1,0 +1,42 @@
+/*
+ * Commons: the heap that owns the whole arena, under one lock: the source of leases, the home of
+ * large blocks, and the fallback when a plot has nothing.
+ *
+ * Where there are plots, its blocks are whole pages as long as that's possible. Then all its tags
+ * lie 8 bytes into a page and all footers at the start of one, and what lies between two pages of a
+ * free block is never touched.
+ *
+ *	page n                     page n+1                  page n+2
+ *	|footer|tag|payload ...... | ....................... |footer|tag|payload
+ *
+ * The caller of each of these holds the lock of the commons, unless it says otherwise.
+ */
+#ifndef ACRE_COMMONS_H
+#define ACRE_COMMONS_H
+
+#include "arena.h"
+
+/* A block of at least size granules, its payload at a multiple of alignment; 0 if there's no room. */
+uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment);
+
+/* The caller's block at `at`, verified, is free. */
+void commons_give(struct acre *arena, uint64_t at);
+
+/* heap_resize() and heap_slide() of a block of the commons. */
+bool commons_resize(struct acre *arena, uint64_t at, uint64_t size);
+uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size);
+
+/*
+ * A lease for a plot, of whole pages: at least least granules, as many as wanted where the lowest
+ * hole that serves has them. Its size in *size; 0 if there's no room. Takes the lock itself.
+ */
+uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64_t wanted,
+		       uint64_t *size);
+
+/* A lease comes back. Takes the lock itself. */
+void commons_unlease(struct acre *arena, uint64_t at);
+
+/* Makes the arena accessible up to this place, and the index that goes with it. */
+bool commons_commit(struct acre *arena, uint64_t place);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * Dirt: the map of touched pages. See dirt.h.
+ */
+#include "dirt.h"
+
+#include <string.h>
+
+#include "pages.h"
+
+#define WORD_PAGES 64u
+
+static _Atomic uint64_t *word_of(struct acre *arena, size_t page)
+{
+	return (_Atomic uint64_t *)(arena_base(arena) + arena->dirt) + page / WORD_PAGES;
+}
+
+static bool is_dirty(struct acre *arena, size_t page)
+{
+	return atomic_load_explicit(word_of(arena, page), memory_order_relaxed) >>
+	       page % WORD_PAGES & 1;
+}
+
+/* The bits of word `page / 64` that stand for [page, last). */
+static uint64_t mask_of(size_t page, size_t last)
+{
+	uint64_t mask = ~UINT64_C(0) << page % WORD_PAGES;
+
+	if (last / WORD_PAGES == page / WORD_PAGES)
+		mask &= (UINT64_C(1) << last % WORD_PAGES) - 1;
+	return mask;
+}
+
+static size_t next_word(size_t page)
+{
+	return (page / WORD_PAGES + 1) * WORD_PAGES;
+}
+
+static void set_dirty(struct acre *arena, size_t first, size_t last)
+{
+	for (size_t page = first; page < last; page = next_word(page)) {
+		uint64_t mask = mask_of(page, last);
+		_Atomic uint64_t *word = word_of(arena, page);
+
+		if ((atomic_load_explicit(word, memory_order_relaxed) & mask) != mask)
+			atomic_fetch_or_explicit(word, mask, memory_order_relaxed);
+	}
+}
+
+static void set_clean(struct acre *arena, size_t first, size_t last)
+{
+	for (size_t page = first; page < last; page = next_word(page))
+		atomic_fetch_and_explicit(word_of(arena, page), ~mask_of(page, last),
+					  memory_order_relaxed);
+}
+
+/* The first page in [page, last) that is dirty, or clean; last if there is none. */
+static size_t next_page(struct acre *arena, size_t page, size_t last, bool dirty)
+{
+	while (page < last) {
+		uint64_t bits = atomic_load_explicit(word_of(arena, page), memory_order_relaxed);
+
+		bits = (dirty ? bits : ~bits) & mask_of(page, last);
+		if (bits)
+			return page - page % WORD_PAGES + (unsigned)__builtin_ctzll(bits);
+		page = next_word(page);
+	}
+	return last;
+}
+
+size_t dirt_bytes(size_t arena_size)
+{
+	return (arena_size / pages_size() / WORD_PAGES + 2) * sizeof(uint64_t);
+}
+
+void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
+{
+	if (arena->dirt)
+		set_dirty(arena, at / arena->page, (at + size) / arena->page + 1);
+}
+
+void dirt_zero(struct acre *arena, size_t start, size_t bytes)
+{
+	char *base = arena_base(arena);
+	size_t page_bytes = arena->page * GRANULE;
+	size_t end = start + bytes;
+
+	if (!arena->dirt) {
+		memset(base + start, 0, bytes);
+		return;
+	}
+	while (start < end) {
+		size_t page = start / page_bytes;
+		size_t stop = (page + 1) * page_bytes;
+
+		if (stop > end)
+			stop = end;
+		if (is_dirty(arena, page))
+			memset(base + start, 0, stop - start);
+		start = stop;
+	}
+}
+
+size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
+{
+	size_t page_bytes = arena->page * GRANULE;
+	size_t page = at / arena->page + 1;
+	size_t last = (at + size) / arena->page;
+	size_t given = 0;
+
+	if (!arena->dirt)
+		return 0;
+	while (given < limit && (page = next_page(arena, page, last, true)) < last) {
+		size_t stop = next_page(arena, page, last, false);
+
+		if (stop - page > (limit - given) / page_bytes + 1)
+			stop = page + (limit - given) / page_bytes + 1;
+		if (pages_purge(arena_base(arena) + page * page_bytes, (stop - page) * page_bytes)) {
+			set_clean(arena, page, stop);
+			given += (stop - page) * page_bytes;
+		}
+		page = stop;
+	}
+	return given;
+}
+
+void dirt_moved(struct acre *arena, size_t start, size_t to, size_t bytes)
+{
+	size_t page_bytes = arena->page * GRANULE;
+
+	set_dirty(arena, to / page_bytes, (to + bytes) / page_bytes);
+	set_clean(arena, start / page_bytes, (start + bytes) / page_bytes);
+}

@@ -1,0 +1,35 @@
+/*
+ * Dirt: which pages of an arena may hold something other than zeros, a bit for each.
+ *
+ * A page is clean from the start, and again once it was purged. It's marked when a block that
+ * touches it is handed out, before the block's holder can write. So calloc clears only dirty pages,
+ * and a purge gives back only those.
+ *
+ * The page of a heap's tags and footers is always dirty, because a block's mark covers the granules
+ * of its own tag and of the next one's; a purge leaves these out. Bits of pages inside a block or a
+ * free block belong to its holder, or to the heap's lock; the words are shared with others, so bits
+ * are set and cleared by atomic operations, relaxed, since the block itself carries the order.
+ *
+ * An arena in the caller's buffer has no map: all of it counts as dirty, and nothing is purged.
+ */
+#ifndef ACRE_DIRT_H
+#define ACRE_DIRT_H
+
+#include "arena.h"
+
+/* Bytes of the map for an arena of so many bytes. */
+size_t dirt_bytes(size_t arena_size);
+
+/* The block at `at` is handed out. */
+void dirt_mark(struct acre *arena, uint64_t at, uint64_t size);
+
+/* Bytes [start, start + bytes) from base, inside a block that isn't marked yet, become zero. */
+void dirt_zero(struct acre *arena, size_t start, size_t bytes);
+
+/* The pages wholly inside the free block at `at` go to the OS, at most limit bytes; bytes given. */
+size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit);
+
+/* Whole pages [start, start + bytes) were moved away and are clean; those at `to` are dirty. */
+void dirt_moved(struct acre *arena, size_t start, size_t to, size_t bytes);
+
+#endif

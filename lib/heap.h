@@ -1,0 +1,118 @@
+/*
+ * Heap: blocks that tile one range, and the index of the free ones.
+ *
+ * The same code serves the commons (whose range is the arena's) and every lease of a plot. A heap
+ * knows sizes and places only; what a block is used for, and by whom, is its owner's affair.
+ *
+ *	start                                                             end
+ *	+-----+-----------+-----+-----------------------+-----------------+-----+
+ *	| tag | live      | tag | free          footer  | tag | live      | END |
+ *	+-----+-----------+-----+-----------------------+-----------------+-----+
+ *
+ * Invariants, held by heap_check():
+ *	H1 from start on, each block begins where the one before ends, up to the END tag at `end`
+ *	H2 every tag's check bits agree with its place and size
+ *	H3 two free blocks never stand side by side
+ *	H4 a block's prev-free bit says whether the one before is free; that one's footer is its size
+ *	H5 the index holds just the free blocks
+ *	H6 used and blocks count the others
+ *
+ * Sizes and places are in granules. All calls are made under the owner's lock. Each takes a constant
+ * number of steps beside those of the index, but for heap_check().
+ */
+#ifndef ACRE_HEAP_H
+#define ACRE_HEAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fit.h"
+#include "tag.h"
+
+struct heap {
+	uint64_t start;		/* place of the first block */
+	uint64_t end;		/* place of the END tag */
+	uint64_t used;		/* granules in blocks that aren't free */
+	uint64_t blocks;	/* number of these */
+	uint32_t key;		/* of the check bits */
+	uint32_t plot;		/* owner of the blocks */
+	struct fit fit;
+};
+
+/*
+ * Makes [start, end) one free block. index is the byte offset from base of zeroed memory for the
+ * index, fit_bytes(end - start) bytes.
+ */
+void heap_init(char *base, struct heap *heap, size_t index, uint64_t start, uint64_t end,
+	       uint32_t key, uint32_t plot);
+
+/* Place of the lowest free block of at least size granules; 0 if there is none. */
+uint64_t heap_find(char *base, const struct heap *heap, uint64_t size);
+
+/*
+ * As heap_find(), for a payload that is to lie at a multiple of alignment (a power of two above 16):
+ * *at is the free block, *place where in it the aligned block begins. False if there is none.
+ */
+bool heap_find_aligned(char *base, const struct heap *heap, uint64_t size, uint64_t alignment,
+		       uint64_t *at, uint64_t *place);
+
+/*
+ * Takes [place, place + size) out of the free block at `at`; what remains on either side stays free.
+ *
+ *	[ free                  ]   ->   [ free ][ state ][ free ]
+ *	 at     place
+ */
+void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
+	       enum tag_state state);
+
+/*
+ * Takes up to count blocks of size granules, side by side, from the low end of the free block at
+ * `at`; their places follow each other. Returns how many: at least one.
+ */
+unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
+		       enum tag_state state);
+
+/*
+ * Frees the granules [at, at + size), which are count whole neighbouring blocks, and merges them
+ * with what is free on either side:
+ *
+ *	used [ at ] used   ->   used [ free ] used
+ *	free [ at ] used   ->   [ free      ] used
+ *	used [ at ] free   ->   used [ free      ]
+ *	free [ at ] free   ->   [ free           ]
+ *
+ * Returns the size of the free block that comes of it; *merged is its place.
+ */
+uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
+		   uint64_t *merged);
+
+/*
+ * The size of a block that comes back: its tag must be whole, and say this owner and this state.
+ * Aborts with a line if it doesn't.
+ */
+uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint32_t key, enum tag_state state);
+
+/*
+ * Makes the used block at `at` size granules large, in place: a larger one needs a free block
+ * behind it that has room. False if there is none (then nothing has changed).
+ */
+bool heap_resize(char *base, struct heap *heap, uint64_t at, uint64_t size);
+
+/*
+ * Makes the used block at `at` larger by the free block before it and, if there is one, the one
+ * behind; its payload moves down. Returns its new place, 0 if there's no room.
+ *
+ *	[ free ][ at ][ free ]   ->   [ at, larger     ][ free ]
+ */
+uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size);
+
+/* Moves the end of the heap down by size granules. False if the last block isn't free, and larger. */
+bool heap_lower_end(char *base, struct heap *heap, uint64_t size);
+
+/* Whether all of the heap is one free block. */
+bool heap_empty(const struct heap *heap);
+
+/* The number of faults; a line on stderr for each. */
+int heap_check(char *base, const struct heap *heap);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * Pages: mmap and its family.
+ *
+ * A range is reserved without access, which costs nothing under any overcommit policy, and made
+ * accessible in steps as the arena is used. Where the kernel counts what is committed (strict
+ * overcommit), a step can be refused, and the arena then is full; where it doesn't, the mapping is
+ * MAP_NORESERVE and steps always succeed.
+ */
+#include "pages.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+size_t pages_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void *pages_reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+bool pages_commit(void *start, size_t bytes)
+{
+	return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void pages_release(void *start, size_t bytes)
+{
+	munmap(start, bytes);
+}
+
+bool pages_purge(void *start, size_t bytes)
+{
+	int saved = errno;
+	bool done = madvise(start, bytes, MADV_DONTNEED) == 0;
+
+	errno = saved;
+	return done;
+}
+
+bool pages_move(void *from, void *to, size_t bytes)
+{
+	int saved = errno;
+	void *p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+
+	errno = saved;
+	return p == to;
+}
+
+size_t pages_resident(void *start, size_t bytes)
+{
+	unsigned char present[1024];
+	size_t page = pages_size();
+	size_t step = sizeof(present) * page;
+	size_t sum = 0;
+	int saved = errno;
+
+	for (size_t done = 0; done < bytes; done += step) {
+		size_t length = bytes - done < step ? bytes - done : step;
+
+		if (mincore((char *)start + done, length, present) != 0)
+			break;
+		for (size_t i = 0; i < (length + page - 1) / page; i++)
+			sum += present[i] & 1 ? page : 0;
+	}
+	errno = saved;
+	return sum;
+}
+
+void pages_huge(void *start, size_t bytes)
+{
+	int saved = errno;
+
+	madvise(start, bytes, MADV_HUGEPAGE);
+	errno = saved;
+}
+
+void pages_prefault(void *start, size_t bytes)
+{
+	volatile char *p = start;
+	size_t page = pages_size();
+
+	for (size_t done = 0; done < bytes; done += page)
+		p[done] = p[done];
+}

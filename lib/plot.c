@@ -1,0 +1,460 @@
+/*
+ * Plot: see plot.h.
+ */
+#include "plot.h"
+
+#include <string.h>
+
+#include "commons.h"
+#include "dirt.h"
+#include "pages.h"
+#include "report.h"
+
+#define LEASE_MOST	((uint64_t)(4 << 20) / GRANULE)
+#define REPORT_BYTES	((int64_t)64 << 10)
+#define SPARE_MOST	LEASE_MOST
+
+/* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
+static uint64_t lease_overhead(uint64_t granules)
+{
+	return 1 + sizeof(struct lease) / GRANULE + fit_bytes(granules) / GRANULE + 1;
+}
+
+_Static_assert(sizeof(struct lease) % GRANULE == 0, "the index follows the record");
+
+/* The number of the lease that holds this place: the last that begins before it. */
+static unsigned lease_of(const struct plot *plot, uint64_t at)
+{
+	unsigned low = 0;
+	unsigned high = plot->leases;
+
+	while (high - low > 1) {
+		unsigned middle = (low + high) / 2;
+
+		if (plot->lease[middle] < at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Use changed: the plot's sums, the lease's room, and once in a while the arena's peak. */
+static void account(struct acre *arena, struct plot *plot, unsigned i, int64_t granules,
+		    int64_t blocks)
+{
+	plot->room[i] = fit_largest(arena_base(arena), &plot_lease(arena, plot, i)->heap.fit);
+	plot->used += (uint64_t)granules;
+	plot->blocks += (uint64_t)blocks;
+	plot->unreported += granules * (int64_t)GRANULE - blocks * (int64_t)TAG_BYTES;
+	if (plot->unreported >= REPORT_BYTES || plot->unreported <= -REPORT_BYTES) {
+		arena_used(arena, plot->unreported);
+		plot->unreported = 0;
+	}
+}
+
+/* The first lease from number i on with a free block of this size; plot->leases if none. */
+static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
+{
+	uint32_t want = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+
+	while (i < plot->leases && plot->room[i] < want)
+		i++;
+	return i;
+}
+
+/* Another lease, with a free block of at least size granules. */
+static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t wanted = plot->land / 4;
+	uint64_t least = arena->lease_least;
+	uint64_t granted = 0;
+	uint64_t at;
+	struct lease *lease;
+	size_t index;
+	unsigned i;
+
+	if (plot->leases == PLOT_LEASES)
+		return false;
+	if (wanted > LEASE_MOST)
+		wanted = plot->land / 16 > LEASE_MOST ? plot->land / 16 : LEASE_MOST;
+	if (size + lease_overhead(size) + lease_overhead(least) > least)
+		least = size + lease_overhead(size) + lease_overhead(least);
+	least = (least + arena->page - 1) / arena->page * arena->page;
+	wanted = wanted / arena->page * arena->page;
+	if (wanted < least)
+		wanted = least;
+	at = commons_lease(arena, plot->id, least, wanted, &granted);
+	if (!at)
+		return false;
+
+	index = (at + 1) * GRANULE + sizeof(struct lease);
+	dirt_zero(arena, index - sizeof(struct lease),
+		  (lease_overhead(granted) - 2) * GRANULE);
+	dirt_mark(arena, at, lease_overhead(granted));
+	dirt_mark(arena, at + granted - 1, 1);
+	lease = payload_at(base, at);
+	heap_init(base, &lease->heap, index, at + lease_overhead(granted) - 1, at + granted - 1,
+		  arena->key, plot->id);
+
+	i = plot->leases && plot->lease[plot->leases - 1] > at ? lease_of(plot, at) : plot->leases;
+	if (i < plot->leases && plot->lease[i] < at)
+		i++;
+	memmove(plot->lease + i + 1, plot->lease + i, (plot->leases - i) * sizeof(*plot->lease));
+	memmove(plot->room + i + 1, plot->room + i, (plot->leases - i) * sizeof(*plot->room));
+	plot->lease[i] = at;
+	plot->leases++;
+	plot->land += granted;
+	account(arena, plot, i, 0, 0);
+	return true;
+}
+
+/* Lease number i, which is wholly free, goes back to the commons. */
+static void hand_back(struct acre *arena, struct plot *plot, unsigned i)
+{
+	uint64_t at = plot->lease[i];
+
+	plot->land -= tag_size(tag_at(arena_base(arena), at));
+	plot->leases--;
+	memmove(plot->lease + i, plot->lease + i + 1, (plot->leases - i) * sizeof(*plot->lease));
+	memmove(plot->room + i, plot->room + i + 1, (plot->leases - i) * sizeof(*plot->room));
+	commons_unlease(arena, at);
+}
+
+static bool lease_empty(struct acre *arena, struct plot *plot, unsigned i)
+{
+	return heap_empty(&plot_lease(arena, plot, i)->heap);
+}
+
+/* Lease number i has become free: it goes back, unless the plot has a thread and no other spare. */
+static void retire(struct acre *arena, struct plot *plot, unsigned i)
+{
+	uint64_t size = tag_size(tag_at(arena_base(arena), plot->lease[i]));
+
+	if (atomic_load_explicit(&plot->holder, memory_order_relaxed) && size <= SPARE_MOST) {
+		unsigned k = 0;
+
+		while (k < plot->leases && (k == i || !lease_empty(arena, plot, k)))
+			k++;
+		if (k == plot->leases)
+			return;
+		/* Two are free: the higher one goes, to keep the plot low and dense. */
+		if (k > i)
+			i = k;
+	}
+	hand_back(arena, plot, i);
+}
+
+uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
+{
+	char *base = arena_base(arena);
+
+	for (unsigned i = lease_with(plot, 0, size); i < plot->leases;
+	     i = lease_with(plot, i + 1, size)) {
+		struct heap *heap = &plot_lease(arena, plot, i)->heap;
+		uint64_t at, place;
+
+		if (alignment <= GRANULE)
+			place = at = heap_find(base, heap, size);
+		else if (!heap_find_aligned(base, heap, size, alignment, &at, &place))
+			continue;
+		heap_take(base, heap, at, place, size, TAG_LIVE);
+		account(arena, plot, i, (int64_t)size, 1);
+		return place;
+	}
+	return 0;
+}
+
+uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
+{
+	uint64_t at = plot_take(arena, plot, size, alignment);
+	uint64_t slack = alignment > GRANULE ? alignment / GRANULE : 0;
+
+	if (!at && extend(arena, plot, size + slack))
+		at = plot_take(arena, plot, size, alignment);
+	return at;
+}
+
+unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
+		       uint64_t *places)
+{
+	char *base = arena_base(arena);
+	unsigned had = 0;
+
+	while (had < count) {
+		unsigned i = lease_with(plot, 0, size);
+		struct heap *heap;
+		uint64_t at;
+		unsigned n;
+
+		if (i == plot->leases) {
+			/* Another lease is for the block that's needed, not for those to spare. */
+			if (had || !extend(arena, plot, size))
+				break;
+			continue;
+		}
+		heap = &plot_lease(arena, plot, i)->heap;
+		at = heap_find(base, heap, size);
+		n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
+		account(arena, plot, i, (int64_t)(n * size), n);
+		dirt_mark(arena, at, n * size);
+		for (unsigned k = 0; k < n; k++)
+			places[had++] = at + k * size;
+	}
+	return had;
+}
+
+/* Shell's sort, with the gaps of Ciura (2001): a batch is short, and mostly in order already. */
+static void sort(uint64_t *places, unsigned count)
+{
+	static const unsigned gaps[] = { 132, 57, 23, 10, 4, 1 };
+
+	for (unsigned g = 0; g < sizeof(gaps) / sizeof(*gaps); g++) {
+		unsigned gap = gaps[g];
+
+		for (unsigned i = gap; i < count; i++) {
+			uint64_t place = places[i];
+			unsigned k = i;
+
+			for (; k >= gap && places[k - gap] > place; k -= gap)
+				places[k] = places[k - gap];
+			places[k] = place;
+		}
+	}
+}
+
+void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count)
+{
+	char *base = arena_base(arena);
+	uint64_t bytes = 0;
+
+	sort(places, count);
+	for (unsigned k = 0; k < count;) {
+		uint64_t at = places[k];
+		uint64_t size = 0;
+		uint64_t merged;
+		unsigned blocks = 0;
+		unsigned i = lease_of(plot, at);
+
+		/* Neighbours become one before the index hears of them. */
+		do {
+			size += heap_expect(base, at + size, plot->id, arena->key, TAG_CACHED);
+			tag_set_state(tag_at(base, places[k]), TAG_FREE);
+			k++;
+			blocks++;
+		} while (k < count && places[k] == at + size);
+		heap_give(base, &plot_lease(arena, plot, i)->heap, at, size, blocks, &merged);
+		account(arena, plot, i, -(int64_t)size, -(int64_t)blocks);
+		if (lease_empty(arena, plot, i))
+			retire(arena, plot, i);
+		bytes += size * GRANULE;
+	}
+	atomic_fetch_add_explicit(&arena->freed_bytes, bytes, memory_order_relaxed);
+}
+
+bool plot_resize(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t had = tag_size(tag_at(base, at));
+	unsigned i = lease_of(plot, at);
+
+	if (!heap_resize(base, &plot_lease(arena, plot, i)->heap, at, size))
+		return false;
+	account(arena, plot, i, (int64_t)size - (int64_t)had, 0);
+	return true;
+}
+
+uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t had = tag_size(tag_at(base, at));
+	unsigned i = lease_of(plot, at);
+	uint64_t place = heap_slide(base, &plot_lease(arena, plot, i)->heap, at, size);
+
+	if (place)
+		account(arena, plot, i, (int64_t)size - (int64_t)had, 0);
+	return place;
+}
+
+void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
+	       uint64_t bytes)
+{
+	uint64_t head = atomic_load_explicit(&plot->inbox, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&plot->inbox_blocks, blocks, memory_order_relaxed);
+	atomic_fetch_add_explicit(&plot->inbox_bytes, bytes, memory_order_relaxed);
+	/* Release, to the acquire in plot_drain(): the links, and the program's last use of them. */
+	do
+		link_write(base, last, head);
+	while (!atomic_compare_exchange_weak_explicit(&plot->inbox, &head, first,
+						      memory_order_release, memory_order_relaxed));
+}
+
+void plot_drain(struct acre *arena, struct plot *plot)
+{
+	char *base = arena_base(arena);
+	uint64_t batch[256];
+	uint64_t blocks = 0;
+	uint64_t bytes = 0;
+	uint64_t at;
+
+	if (plot->orphan) {
+		plot->orphan = false;
+		cache_salvage(&plot->cache);
+	}
+	if (!atomic_load_explicit(&plot->inbox, memory_order_relaxed))
+		return;
+	/* Acquire, to the release in plot_post(), and to those before it by way of the exchanges. */
+	at = atomic_exchange_explicit(&plot->inbox, 0, memory_order_acquire);
+	while (at) {
+		unsigned count = 0;
+
+		while (at && count < sizeof(batch) / sizeof(*batch)) {
+			batch[count++] = at;
+			bytes += payload_bytes(heap_expect(base, at, plot->id, arena->key, TAG_CACHED));
+			at = link_of(base, at);
+		}
+		blocks += count;
+		plot_give(arena, plot, batch, count);
+	}
+	atomic_fetch_sub_explicit(&plot->inbox_blocks, blocks, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&plot->inbox_bytes, bytes, memory_order_relaxed);
+}
+
+void plot_release(struct acre *arena, struct plot *plot)
+{
+	for (unsigned i = plot->leases; i--;)
+		if (lease_empty(arena, plot, i))
+			hand_back(arena, plot, i);
+}
+
+size_t plot_size(const struct cache_plan *plan)
+{
+	size_t bytes = offsetof(struct plot, cache) + cache_size(plan);
+
+	return (bytes + 4095) / 4096 * 4096;
+}
+
+/* The commons end a slab lower, if what lies there is free; under their lock. */
+static bool lower_end(struct acre *arena)
+{
+	char *base = arena_base(arena);
+	uint64_t granules = arena->plot_bytes / GRANULE;
+	uint64_t end = arena->commons.end - granules;
+
+	if (arena->commons.end - arena->commons.start <= granules ||
+	    (arena->mapped &&
+	     !pages_commit(base + end / arena->page * arena->page * GRANULE, arena->page * GRANULE)))
+		return false;
+	if (!heap_lower_end(base, &arena->commons, granules))
+		return false;
+	dirt_mark(arena, end, 0);
+	arena->plot_reserved++;
+	return true;
+}
+
+/* Room for one more slab, accessible; under the lock of the commons. */
+static struct plot *new_plot(struct acre *arena)
+{
+	uint32_t id = arena->plot_count + 1;
+	struct plot *plot;
+
+	if (id > PLOT_LAST)
+		return NULL;
+	if (id > arena->plot_reserved && !lower_end(arena))
+		return NULL;
+	plot = plot_at(arena, id);
+	if (arena->mapped && !pages_commit(plot, arena->plot_bytes))
+		return NULL;
+	memset(plot, 0, offsetof(struct plot, room));
+	lock_init(&plot->lock, id);
+	plot->id = id;
+	arena->plot_count = id;
+	/* Release, to the acquire of those who go through the plots: the plot is set up. */
+	atomic_store_explicit(&arena->plots_seen, id, memory_order_release);
+	return plot;
+}
+
+struct plot *plot_join(struct acre *arena, uintptr_t holder)
+{
+	struct plot *plot;
+
+	lock_take(&arena->lock);
+	if (arena->idle_plot) {
+		plot = plot_at(arena, arena->idle_plot);
+		arena->idle_plot = plot->next_idle;
+	} else {
+		plot = new_plot(arena);
+	}
+	lock_drop(&arena->lock);
+	if (!plot)
+		return NULL;
+	lock_take(&plot->lock);
+	plot_drain(arena, plot);
+	cache_init(&plot->cache, arena, plot, plot->id);
+	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
+	lock_drop(&plot->lock);
+	return plot;
+}
+
+void plot_leave(struct plot *plot)
+{
+	struct acre *arena = plot->cache.arena;
+
+	cache_flush(&plot->cache);
+	lock_take(&plot->lock);
+	atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
+	plot_drain(arena, plot);
+	plot_release(arena, plot);
+	arena_used(arena, plot->unreported);
+	plot->unreported = 0;
+	lock_drop(&plot->lock);
+	atomic_fetch_sub_explicit(&arena->caches_granted, plot->cache.granted, memory_order_relaxed);
+	plot->cache.granted = 0;
+	lock_take(&arena->lock);
+	plot->next_idle = arena->idle_plot;
+	arena->idle_plot = plot->id;
+	lock_drop(&arena->lock);
+}
+
+int plot_check(struct acre *arena, struct plot *plot)
+{
+	char *base = arena_base(arena);
+	uint64_t used = 0;
+	uint64_t blocks = 0;
+	int faults = 0;
+
+	for (unsigned i = 0; i < plot->leases; i++) {
+		const struct heap *heap = &plot_lease(arena, plot, i)->heap;
+		const struct tag *tag = tag_at(base, plot->lease[i]);
+
+		if (tag_state(tag) != TAG_LEASE || tag_plot(tag) != plot->id ||
+		    heap->end != plot->lease[i] + tag_size(tag) - 1 ||
+		    plot->room[i] != fit_largest(base, &heap->fit) ||
+		    (i && plot->lease[i - 1] >= plot->lease[i])) {
+			struct line line = { 0 };
+
+			line_text(&line, "check: plot ");
+			line_number(&line, plot->id);
+			line_text(&line, ": lease ");
+			line_number(&line, i);
+			line_text(&line, " isn't as its plot has it");
+			report(&line);
+			faults++;
+		}
+		faults += heap_check(base, heap);
+		used += heap->used;
+		blocks += heap->blocks;
+	}
+	if (used != plot->used || blocks != plot->blocks) {
+		struct line line = { 0 };
+
+		line_text(&line, "check: plot ");
+		line_number(&line, plot->id);
+		line_text(&line, " counts other blocks than its leases hold");
+		report(&line);
+		faults++;
+	}
+	return faults;
+}

@@ -1,0 +1,117 @@
+/*
+ * Plot: a thread's heap, made of leases.
+ *
+ *	plot                                        leases, by address
+ *	+--------------------------------------+    +-------+-------+--------------------- ... -+-----+
+ *	| lock  inbox  holder                  |    | tag   | heap  | index | blocks       ... | END |
+ *	| lease[0..]  places, ascending -------+--> +-------+-------+--------------------- ... -+-----+
+ *	| room[0..]   largest free block each  |    +-------+-------+------ ... -+-----+
+ *	| cache  (its thread's alone)          |    | tag   | heap  | index ...  | END |
+ *	+--------------------------------------+    +-------+-------+------ ... -+-----+
+ *
+ * Its lock guards the leases and what's in them, though not the cache, nor the faces of live and
+ * cached blocks. Any thread may take it: to free a batch of the plot's blocks, to drain the inbox
+ * of a thread that sleeps, to use its free land when there's no other.
+ *
+ * The inbox is a stack of cached blocks, threaded through their payloads. A push releases, a drain
+ * acquires, and takes all.
+ *
+ * A lease that becomes free goes back to the commons, but one may stay as a spare with a plot that
+ * has a thread. The plot outlives its thread: with its land it goes to the next one.
+ */
+#ifndef ACRE_PLOT_H
+#define ACRE_PLOT_H
+
+#include "arena.h"
+#include "cache.h"
+
+#define PLOT_LEASES	255u
+
+/* A lease's own record, at the start of its payload; the index of its heap follows. */
+struct lease {
+	struct heap heap;
+};
+
+struct plot {
+	struct lock lock;
+	uint32_t id;
+	uint32_t next_idle;		/* under the lock of the commons */
+	_Atomic uintptr_t holder;	/* its thread, 0 = none */
+	_Atomic uint64_t inbox;		/* place of the block pushed last, 0 = none */
+	_Atomic uint64_t inbox_blocks;
+	_Atomic uint64_t inbox_bytes;
+
+	/* Under the plot's lock. */
+	bool orphan;			/* its thread didn't come along to this side of a fork */
+	uint32_t leases;
+	uint64_t land;			/* granules leased */
+	uint64_t used;			/* granules in blocks that aren't free */
+	uint64_t blocks;		/* number of these */
+	int64_t unreported;		/* bytes of use, see arena_used() */
+	uint32_t room[PLOT_LEASES];
+	uint64_t lease[PLOT_LEASES];	/* places of the leases' blocks in the commons */
+
+	_Alignas(64) struct cache cache;
+};
+
+/* The plot with this id: 1 to plot_count. */
+static inline struct plot *plot_at(const struct acre *arena, uint32_t id)
+{
+	uint64_t from_end = (uint64_t)id * arena->plot_bytes;
+
+	return (struct plot *)(arena_base(arena) + (arena->size & ~(size_t)4095) - from_end);
+}
+
+/* The record of a plot's lease number i. */
+static inline struct lease *plot_lease(struct acre *arena, const struct plot *plot, unsigned i)
+{
+	return payload_at(arena_base(arena), plot->lease[i]);
+}
+
+/* The bytes of a slab for a plot with caches of this plan; whole pages. */
+size_t plot_size(const struct cache_plan *plan);
+
+/* A plot for the thread `holder`: an idle one, or a new one; NULL if there's no room for any. */
+struct plot *plot_join(struct acre *arena, uintptr_t holder);
+
+/* The thread leaves: the cache is flushed, free leases go back, and the plot is idle. */
+void plot_leave(struct plot *plot);
+
+/*
+ * Under the plot's lock, all of these:
+ */
+
+/* A block of size granules at a multiple of alignment, from what the plot has; 0 if nothing fits. */
+uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment);
+
+/* As plot_take(), with another lease where that's needed. */
+uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment);
+
+/* Up to count blocks for the cache, in address order; the number had. */
+unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
+		       uint64_t *places);
+
+/* Cached blocks of this plot are free again: count places, which are sorted here. */
+void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count);
+
+/* As heap_resize() and heap_slide(), for a block of this plot. */
+bool plot_resize(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size);
+uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size);
+
+/* Frees what is in the inbox; an orphan's cache too. */
+void plot_drain(struct acre *arena, struct plot *plot);
+
+/* Wholly free leases go back to the commons. */
+void plot_release(struct acre *arena, struct plot *plot);
+
+/* The number of faults; a line for each. */
+int plot_check(struct acre *arena, struct plot *plot);
+
+/*
+ * Without the lock: a chain of cached blocks of this plot, from first to last by their links, comes
+ * into the inbox.
+ */
+void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
+	       uint64_t bytes);
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * The drop-in: libacre-malloc.so, malloc and its family on one arena.
+ *
+ * It's a thin front on libacre.so. The fast paths are compiled in here and use the thread's cache
+ * directly; all else goes through the public API. The C++ operators aren't here: libstdc++'s call
+ * malloc, and a program's own must keep working.
+ *
+ * The first call creates the arena, mostly before main and with one thread:
+ *
+ *	ACRE_ARENA	its size: bytes, K, M, G, T, or N% of memory; default: the memory that the process
+ *			may use. Reserved, not committed.
+ *	ACRE_STATS	if 1, statistics on stderr when the process exits
+ *	ACRE_NO_PURGE	if 1, free pages stay resident
+ */
+#include <acre/acre.h>
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "budget.h"
+#include "private.h"
+#include "report.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+
+static bool is_on(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && strcmp(value, "1") == 0;
+}
+
+/* Ends a process that can't begin: one line, and the status of a usage error. */
+static _Noreturn void give_up(const char *text, const char *advice)
+{
+	struct line line = { 0 };
+
+	line_text(&line, "ACRE_ARENA=");
+	line_text(&line, text);
+	line_text(&line, ": ");
+	line_text(&line, advice);
+	report(&line);
+	_exit(2);
+}
+
+static void start(void)
+{
+	struct acre_options options = { 0 };
+	const char *text = getenv("ACRE_ARENA");
+	uint64_t memory = budget_memory();
+	uint64_t bytes = memory;
+
+	if (is_on("ACRE_NO_PURGE"))
+		options.flags |= ACRE_NO_PURGE;
+	if (text) {
+		if (budget_parse(text, memory, &bytes) != 0)
+			give_up(text, "not a size; give bytes, K, M, G, T, or N%");
+		if (bytes < UINT64_C(65536) || bytes > UINT64_C(1) << 40)
+			give_up(text, "an arena has from 64K to 1T");
+		if (!acre_private_start((size_t)bytes, &options))
+			give_up(text, "the system refuses that much address space; give less, or "
+				      "look at ulimit -v");
+		return;
+	}
+	if (bytes > UINT64_C(1) << 40)
+		bytes = UINT64_C(1) << 40;
+	while (!acre_private_start((size_t)bytes, &options))
+		if ((bytes /= 2) < UINT64_C(65536))
+			give_up("", "the system refuses any address space; look at ulimit -v");
+}
+
+/* The arena, made on the first call. */
+static struct acre *arena_of(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct acre *arena = acre_default();
+
+	if (arena)
+		return arena;
+	pthread_once(&once, start);
+	return acre_default();
+}
+
+/* Says once that the arena is full: programs seldom do. */
+static void *refused(size_t size)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+	struct acre *arena = acre_default();
+	struct line line = { 0 };
+
+	if (size >= PTRDIFF_MAX || atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
+		return NULL;
+	line_text(&line, "the arena of ");
+	line_number(&line, arena->size);
+	line_text(&line, " bytes is full: a request for ");
+	line_number(&line, size);
+	line_text(&line, " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
+	report(&line);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static __attribute__((noinline)) void *malloc_slowly(size_t size)
+{
+	void *block = acre_malloc(arena_of(), size);
+
+	return block ? block : refused(size);
+}
+
+PUBLIC void *malloc(size_t size)
+{
+	void *block = cache_take(acre_private_thread.home, size);
+
+	if (RARELY(!block))
+		return malloc_slowly(size);
+	return block;
+}
+
+static __attribute__((noinline)) void free_slowly(void *block)
+{
+	if (block)
+		acre_free(arena_of(), block);
+}
+
+PUBLIC void free(void *block)
+{
+	if (RARELY(!cache_put(acre_private_thread.home, block)))
+		free_slowly(block);
+}
+
+void cfree(void *block);
+
+PUBLIC void cfree(void *block)
+{
+	free(block);
+}
+
+PUBLIC void *calloc(size_t count, size_t size)
+{
+	void *block = acre_calloc(arena_of(), count, size);
+	size_t bytes;
+
+	if (block)
+		return block;
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes);
+}
+
+/* As glibc's: realloc(p, 0) frees and returns NULL. */
+PUBLIC void *realloc(void *block, size_t size)
+{
+	void *fresh = acre_realloc(arena_of(), block, size);
+
+	return fresh || (block && !size) ? fresh : refused(size);
+}
+
+PUBLIC void *reallocarray(void *block, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc(block, bytes);
+}
+
+PUBLIC void *aligned_alloc(size_t alignment, size_t size)
+{
+	void *block = acre_aligned_alloc(arena_of(), alignment, size);
+
+	return block || errno == EINVAL ? block : refused(size);
+}
+
+/* As glibc's: an alignment that is no power of two is rounded up to one. */
+PUBLIC void *memalign(size_t alignment, size_t size)
+{
+	size_t power = 16;
+
+	while (power < alignment && power <= SIZE_MAX / 4)
+		power *= 2;
+	if (power < alignment) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return aligned_alloc(power, size);
+}
+
+PUBLIC int posix_memalign(void **result, size_t alignment, size_t size)
+{
+	int saved = errno;
+	void *block;
+
+	if (alignment % sizeof(void *) || !alignment || alignment & (alignment - 1))
+		return EINVAL;
+	block = aligned_alloc(alignment, size);
+	errno = saved;
+	if (!block)
+		return ENOMEM;
+	*result = block;
+	return 0;
+}
+
+PUBLIC void *valloc(size_t size)
+{
+	return aligned_alloc((size_t)sysconf(_SC_PAGESIZE), size);
+}
+
+PUBLIC void *pvalloc(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (size > SIZE_MAX - page) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return aligned_alloc(page, (size + page - 1) / page * page);
+}
+
+PUBLIC size_t malloc_usable_size(void *block)
+{
+	return acre_usable_size(arena_of(), block);
+}
+
+void free_sized(void *block, size_t size);
+void free_aligned_sized(void *block, size_t alignment, size_t size);
+
+PUBLIC void free_sized(void *block, size_t size)
+{
+	acre_free_sized(arena_of(), block, size);
+}
+
+PUBLIC void free_aligned_sized(void *block, size_t alignment, size_t size)
+{
+	(void)alignment;
+	acre_free_sized(arena_of(), block, size);
+}
+
+PUBLIC int malloc_trim(size_t pad)
+{
+	(void)pad;
+	return acre_trim(arena_of()) != 0;
+}
+
+static void say(const char *what, uint64_t number)
+{
+	struct line line = { 0 };
+
+	line_text(&line, what);
+	line_number(&line, number);
+	report(&line);
+}
+
+PUBLIC void malloc_stats(void)
+{
+	struct acre_stats stats;
+
+	acre_stats(arena_of(), &stats);
+	say("arena bytes     ", stats.size);
+	say("live bytes      ", stats.live_bytes);
+	say("live blocks     ", stats.live_blocks);
+	say("peak live bytes ", stats.peak_live_bytes);
+	say("cached bytes    ", stats.cached_bytes);
+	say("free bytes      ", stats.free_bytes);
+	say("largest free    ", stats.largest_free);
+	say("resident bytes  ", stats.resident_bytes);
+	say("plots           ", stats.plots);
+	say("leases          ", stats.leases);
+	say("refusals        ", stats.refusals);
+}
+
+PUBLIC int malloc_info(int options, FILE *file)
+{
+	struct acre_stats stats;
+
+	if (options) {
+		errno = EINVAL;
+		return -1;
+	}
+	acre_stats(arena_of(), &stats);
+	return fprintf(file,
+		       "<malloc version=\"acre-1\"><arena size=\"%zu\" live=\"%zu\" blocks=\"%zu\" "
+		       "peak=\"%zu\" cached=\"%zu\" free=\"%zu\" largest=\"%zu\" resident=\"%zu\" "
+		       "plots=\"%zu\" leases=\"%zu\" refusals=\"%zu\"/></malloc>\n",
+		       stats.size, stats.live_bytes, stats.live_blocks, stats.peak_live_bytes,
+		       stats.cached_bytes, stats.free_bytes, stats.largest_free,
+		       stats.resident_bytes, stats.plots, stats.leases, stats.refusals) < 0 ? -1 : 0;
+}
+
+PUBLIC struct mallinfo2 mallinfo2(void)
+{
+	struct acre_stats stats;
+
+	acre_stats(arena_of(), &stats);
+	return (struct mallinfo2){
+		.arena = stats.size,
+		.ordblks = stats.free_bytes != 0,
+		.uordblks = stats.live_bytes,
+		.fordblks = stats.free_bytes + stats.cached_bytes,
+		.keepcost = stats.largest_free,
+	};
+}
+
+static int narrow(size_t n)
+{
+	return n > INT32_MAX ? INT32_MAX : (int)n;
+}
+
+PUBLIC struct mallinfo mallinfo(void)
+{
+	struct mallinfo2 wide = mallinfo2();
+
+	return (struct mallinfo){
+		.arena = narrow(wide.arena),
+		.ordblks = narrow(wide.ordblks),
+		.uordblks = narrow(wide.uordblks),
+		.fordblks = narrow(wide.fordblks),
+		.keepcost = narrow(wide.keepcost),
+	};
+}
+
+/* Nothing that mallopt() can set exists here; callers take 0 for a failure. */
+PUBLIC int mallopt(int option, int value)
+{
+	(void)option;
+	(void)value;
+	return 1;
+}
+
+static __attribute__((destructor)) void finish(void)
+{
+	if (acre_default() && is_on("ACRE_STATS"))
+		malloc_stats();
+}

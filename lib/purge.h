@@ -1,0 +1,26 @@
+/*
+ * Purge: whole free pages go back to the OS once they have been free for a while.
+ *
+ * Whoever takes a slow path looks: when a megabyte was freed since the last purge, and a second has
+ * passed, it purges, 64 MiB at most, so that no call takes long; what remains is due 10 ms later.
+ */
+#ifndef ACRE_PURGE_H
+#define ACRE_PURGE_H
+
+#include "arena.h"
+
+#define PURGE_STEP	((uint64_t)1 << 20)
+
+/* Purges if one is due. */
+void purge_now(struct acre *arena);
+
+static inline void purge_maybe(struct acre *arena)
+{
+	if (atomic_load_explicit(&arena->freed_bytes, memory_order_relaxed) >= PURGE_STEP)
+		purge_now(arena);
+}
+
+/* Purges all free pages; bytes given back. */
+size_t purge_all(struct acre *arena);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * Release: where a freed block goes when the fast path can't take it.
+ *
+ *	this thread's plot, size of a class     its cache, which first gives half a bin back
+ *	another plot or the commons, smaller    the cache's batch of remote frees
+ *	all else                                its heap at once, under the owner's lock
+ */
+#include "release.h"
+
+#include "commons.h"
+#include "plot.h"
+#include "purge.h"
+#include "report.h"
+
+/* What is wrong with a block whose tag isn't that of a live one. */
+static const char *cause_of(char *base, uint64_t at, uint32_t key)
+{
+	const struct tag *tag = tag_at(base, at);
+
+	if (tag_state(tag) == TAG_FREE)
+		return "it is free already; look for a double free";
+	if (tag_state(tag) == TAG_CACHED && tag_sound(base, at, key))
+		return "it was freed before; look for a double free";
+	return "no block begins here, or its tag was overwritten; look for a write past the end of "
+	       "the block before, or for a pointer into a block";
+}
+
+uint64_t release_expect(const struct acre *arena, const void *block, const char *call)
+{
+	char *base = arena_base(arena);
+	size_t offset = (size_t)((const char *)block - base);
+	const struct tag *tag;
+	uint64_t at, size;
+
+	if (offset >= arena->size || offset / GRANULE <= arena->commons.start ||
+	    offset >= atomic_load_explicit(&arena->committed, memory_order_relaxed))
+		report_misuse(call, block, 0, 0, "it doesn't lie in this arena; was it allocated "
+						 "elsewhere, or on the stack?");
+	if (offset % GRANULE)
+		report_misuse(call, block, 0, 0, "no block begins here: it isn't aligned to 16");
+	at = offset / GRANULE - 1;
+	tag = tag_at(base, at);
+	size = tag_size(tag);
+	if (tag_face(tag) != face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
+		report_misuse(call, block, tag_sound(base, at, arena->key) ? size : 0,
+			      tag_plot(tag), cause_of(base, at, arena->key));
+	return at;
+}
+
+/* Into its heap, now. Its tag is looked at again: another thread may be freeing it too. */
+static void give_directly(struct acre *arena, uint64_t at, uint32_t owner)
+{
+	char *base = arena_base(arena);
+
+	if (owner == 0) {
+		lock_take(&arena->lock);
+		heap_expect(base, at, 0, arena->key, TAG_LIVE);
+		commons_give(arena, at);
+		lock_drop(&arena->lock);
+	} else {
+		struct plot *plot = plot_at(arena, owner);
+
+		lock_take(&plot->lock);
+		heap_expect(base, at, owner, arena->key, TAG_LIVE);
+		tag_set_state(tag_at(base, at), TAG_CACHED);
+		plot_give(arena, plot, &at, 1);
+		plot_drain(arena, plot);
+		lock_drop(&plot->lock);
+	}
+}
+
+/* Into the cache, or on its way to its owner; false if the cache isn't for it. */
+static bool give_to_cache(struct cache *cache, void *block, uint64_t size, uint32_t owner)
+{
+	unsigned class;
+
+	if (!cache->plot || size > CLASSED_MOST)
+		return false;
+	if (owner != face_plot(cache->live)) {
+		cache_send(cache, block, size);
+		return true;
+	}
+	class = class_of(size);
+	return class_granules(class) == size && cache_keep(cache, block, class);
+}
+
+void release(struct acre *arena, struct cache *cache, void *block)
+{
+	uint64_t at = release_expect(arena, block, "free");
+	struct tag *tag = tag_at(arena_base(arena), at);
+	uint64_t size = tag_size(tag);
+	uint32_t owner = tag_plot(tag);
+
+	SHADOW_RETIRE(block, payload_bytes(size));
+	SHADOW_HIDE(block, payload_bytes(size));
+	if (!give_to_cache(cache, block, size, owner))
+		give_directly(arena, at, owner);
+	purge_maybe(arena);
+}

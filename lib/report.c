@@ -1,0 +1,91 @@
+/*
+ * Reports: the lines that acre writes to stderr.
+ *
+ * They are made when the heap can't be trusted, perhaps with its locks held, so nothing here
+ * allocates, takes a lock or uses stdio: a line is put together on the stack and leaves in one
+ * write(2).
+ */
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tag.h"
+
+void line_text(struct line *line, const char *text)
+{
+	size_t length = strlen(text);
+	size_t room = sizeof(line->text) - line->used;
+
+	if (length > room)
+		length = room;
+	memcpy(line->text + line->used, text, length);
+	line->used += length;
+}
+
+static void line_digits(struct line *line, uint64_t number, unsigned radix)
+{
+	char digits[24];
+	char *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do {
+		*--p = "0123456789abcdef"[number % radix];
+		number /= radix;
+	} while (number);
+	line_text(line, p);
+}
+
+void line_number(struct line *line, uint64_t number)
+{
+	line_digits(line, number, 10);
+}
+
+void line_address(struct line *line, const void *address)
+{
+	line_text(line, "0x");
+	line_digits(line, (uintptr_t)address, 16);
+}
+
+void report(const struct line *line)
+{
+	char text[sizeof(line->text) + 8];
+	size_t used = 6;
+	const char *p = text;
+
+	memcpy(text, "acre: ", used);
+	memcpy(text + used, line->text, line->used);
+	used += line->used;
+	text[used++] = '\n';
+	while (used) {
+		ssize_t n = write(STDERR_FILENO, p, used);
+
+		if (n <= 0)
+			return;
+		p += n;
+		used -= (size_t)n;
+	}
+}
+
+_Noreturn void report_misuse(const char *what, const void *address, uint64_t granules, unsigned plot,
+			     const char *cause)
+{
+	struct line line = { 0 };
+
+	line_text(&line, what);
+	line_text(&line, ": block ");
+	line_address(&line, address);
+	if (granules) {
+		line_text(&line, ", ");
+		line_number(&line, payload_bytes(granules));
+		line_text(&line, " bytes, ");
+		line_text(&line, plot ? "plot " : "the commons");
+		if (plot)
+			line_number(&line, plot);
+	}
+	line_text(&line, ": ");
+	line_text(&line, cause);
+	report(&line);
+	abort();
+}

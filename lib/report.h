@@ -1,0 +1,27 @@
+/*
+ * One line on stderr, built without allocating and without a lock.
+ */
+#ifndef ACRE_REPORT_H
+#define ACRE_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A line in the making. What doesn't fit is cut off. */
+struct line {
+	size_t used;
+	char text[240];
+};
+
+void line_text(struct line *line, const char *text);
+void line_number(struct line *line, uint64_t number);
+void line_address(struct line *line, const void *address);
+
+/* Writes "acre: ", the line and a newline to stderr. */
+void report(const struct line *line);
+
+/* Says what is wrong with the block at address, and aborts. granules 0: its size isn't known. */
+_Noreturn void report_misuse(const char *what, const void *address, uint64_t granules, unsigned plot,
+			     const char *cause);
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * Resize: in this order,
+ *
+ *	smaller     the tail is split off, where it's worth it
+ *	larger      into the free block behind
+ *	            into the one before, which moves a payload that isn't large
+ *	            to a new block, copied; or its pages moved, where the payload is large
+ *	            into the one before after all, when there's no new block
+ */
+#include "resize.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "commons.h"
+#include "dirt.h"
+#include "pages.h"
+#include "plot.h"
+#include "release.h"
+#include "supply.h"
+
+#define SLIDE_MOST	((uint64_t)(16 << 10) / GRANULE)	/* a memmove under a lock */
+#define REMAP_LEAST	((uint64_t)(256 << 10) / GRANULE)	/* where copying costs more */
+
+/* What the owner does with the block at `at`, under its lock. Its place; 0 if that can't be. */
+static uint64_t grow_here(struct acre *arena, uint64_t at, uint32_t owner, uint64_t size)
+{
+	struct plot *plot;
+	bool done;
+
+	if (owner == 0) {
+		lock_take(&arena->lock);
+		done = commons_resize(arena, at, size);
+		lock_drop(&arena->lock);
+	} else {
+		plot = plot_at(arena, owner);
+		lock_take(&plot->lock);
+		done = plot_resize(arena, plot, at, size);
+		lock_drop(&plot->lock);
+	}
+	return done ? at : 0;
+}
+
+static uint64_t slide(struct acre *arena, uint64_t at, uint32_t owner, uint64_t size)
+{
+	struct plot *plot;
+
+	if (owner == 0) {
+		lock_take(&arena->lock);
+		at = commons_slide(arena, at, size);
+		lock_drop(&arena->lock);
+	} else {
+		plot = plot_at(arena, owner);
+		lock_take(&plot->lock);
+		at = plot_slide(arena, plot, at, size);
+		lock_drop(&plot->lock);
+	}
+	return at;
+}
+
+/* The granules that a block in a cached arena is given for a request: what a cache can keep. */
+static uint64_t round_granules(const struct acre *arena, uint64_t granules)
+{
+	if (!arena->plot_bytes)
+		return granules;
+	if (granules <= CLASSED_MOST)
+		return class_granules(class_of(granules));
+	if (granules > arena->plot_most)
+		return (granules + arena->page - 1) / arena->page * arena->page;
+	return granules;
+}
+
+/* Whether splitting off the tail is worth a lock; exact placement has no choice. */
+static bool worth_splitting(const struct acre *arena, uint64_t had, uint64_t size)
+{
+	return size < had && (!arena->plot_bytes || had - size >= 4 + had / 8);
+}
+
+/* The content of a large block goes over to another by moving its whole pages. */
+static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t granules)
+{
+	char *base = arena_base(arena);
+	size_t page = arena->page * GRANULE;
+	size_t start = (from + 1) * GRANULE;
+	size_t end = start + payload_bytes(granules);
+	size_t first = (start + page - 1) / page * page;
+	size_t last = end / page * page;
+	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
+
+	if (!arena->mapped || shift % page ||
+	    !pages_move(base + first, base + first + shift, last - first))
+		return false;
+	memcpy(base + start + shift, base + start, first - start);
+	memcpy(base + last + shift, base + last, end - last);
+	dirt_moved(arena, first, first + shift, last - first);
+	return true;
+}
+
+static void *move(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had, size_t size)
+{
+	char *base = arena_base(arena);
+	void *block = payload_at(base, at);
+	void *fresh = supply(arena, cache, size, 0, false);
+
+	if (!fresh)
+		return NULL;
+	if (had < REMAP_LEAST || !move_pages(arena, at, place_of(base, fresh), had))
+		memcpy(fresh, block, payload_bytes(had));
+	if (!cache_put(cache, block))
+		release(arena, cache, block);
+	return fresh;
+}
+
+/* Whether the block behind looks free: a glance that saves taking the lock in vain. */
+static bool may_grow(char *base, uint64_t at, uint64_t had, uint64_t size)
+{
+	const struct tag *next = tag_at(base, at + had);
+
+	return tag_state(next) == TAG_FREE && had + tag_size(next) >= size;
+}
+
+void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
+{
+	char *base = arena_base(arena);
+	uint64_t at = release_expect(arena, block, "realloc");
+	uint64_t had = tag_size(tag_at(base, at));
+	uint32_t owner = tag_plot(tag_at(base, at));
+	uint64_t granules, place;
+	void *fresh;
+
+	if ((uint64_t)size > REQUEST_MOST) {
+		atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+		errno = ENOMEM;
+		return NULL;
+	}
+	granules = round_granules(arena, granules_for(size));
+	if (granules <= had) {
+		if (worth_splitting(arena, had, granules)) {
+			SHADOW_HIDE((char *)block + payload_bytes(granules),
+				    (had - granules) * GRANULE);
+			grow_here(arena, at, owner, granules);
+		}
+		return block;
+	}
+	place = may_grow(base, at, had, granules) ? grow_here(arena, at, owner, granules) : 0;
+	if (!place && had <= SLIDE_MOST && tag_prev_free(tag_at(base, at)))
+		place = slide(arena, at, owner, granules);
+	if (!place) {
+		int saved = errno;
+
+		fresh = move(arena, cache, at, had, size);
+		if (fresh)
+			return fresh;
+		granules = granules_for(size);
+		place = granules <= had ? at : grow_here(arena, at, owner, granules);
+		if (!place)
+			place = slide(arena, at, owner, granules);
+		if (!place)
+			return NULL;
+		atomic_fetch_sub_explicit(&arena->refusals, 1, memory_order_relaxed);
+		errno = saved;
+	}
+	SHADOW_SHOW(payload_at(base, place), payload_bytes(tag_size(tag_at(base, place))));
+	dirt_mark(arena, place, tag_size(tag_at(base, place)));
+	return payload_at(base, place);
+}

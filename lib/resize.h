@@ -1,0 +1,13 @@
+/*
+ * Resize: realloc.
+ */
+#ifndef ACRE_RESIZE_H
+#define ACRE_RESIZE_H
+
+#include "arena.h"
+#include "cache.h"
+
+/* Makes a live block hold size bytes, above 0. Its new address; NULL with errno ENOMEM. */
+void *resize(struct acre *arena, struct cache *cache, void *block, size_t size);
+
+#endif

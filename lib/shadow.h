@@ -1,0 +1,48 @@
+/*
+ * What sanitizers are told.
+ *
+ * ThreadSanitizer learns that a free writes the whole payload, so that a thread which still reads
+ * the block without order is reported; all other order it sees by itself, in locks and atomics.
+ * AddressSanitizer keeps the payload of a block poisoned while nobody holds it; footers, links and
+ * tags, which lie in such memory, are read and written by functions marked UNSHADOWED.
+ */
+#ifndef ACRE_SHADOW_H
+#define ACRE_SHADOW_H
+
+#include <stddef.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define ACRE_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ACRE_UNDER_TSAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ACRE_UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ACRE_UNDER_ASAN 1
+#endif
+#endif
+
+#ifdef ACRE_UNDER_TSAN
+void __tsan_write_range(void *address, unsigned long size);
+#define SHADOW_RETIRE(p, n) __tsan_write_range((p), (n))
+#else
+#define SHADOW_RETIRE(p, n) ((void)0)
+#endif
+
+#ifdef ACRE_UNDER_ASAN
+#include <sanitizer/asan_interface.h>
+#define UNSHADOWED __attribute__((no_sanitize("address")))
+#define SHADOW_HIDE(p, n) __asan_poison_memory_region((p), (n))
+#define SHADOW_SHOW(p, n) __asan_unpoison_memory_region((p), (n))
+#else
+#define UNSHADOWED
+#define SHADOW_HIDE(p, n) ((void)0)
+#define SHADOW_SHOW(p, n) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Sizes: from a request in bytes to granules, and to the class whose cache serves it.
+ *
+ *	class  1 .. 65		blocks of just so many granules: payloads of 8, 24, ... 1032 bytes
+ *	class 66 .. 105		8 a doubling, each a granule above the round number, up to 32 KiB:
+ *				73, 81, ... 129, 145, ... 2049 granules
+ *
+ * The granule on top holds the tag, so that a request of 1,024 or 4,096 bytes stays in the class of
+ * its own size.
+ */
+#ifndef ACRE_SIZES_H
+#define ACRE_SIZES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tag.h"
+
+#define SMALL_CLASSES	SMALL_GRANULES	/* class 0 stays empty */
+#define SMALL_BYTES	((SMALL_GRANULES - 1) * GRANULE - TAG_BYTES)
+#define CLASSES		106u
+#define CLASSED_MOST	2049u	/* granules */
+
+/* Granules of the least block with this payload. size is at most SIZE_MAX - 32. */
+static inline uint64_t granules_for(size_t size)
+{
+	uint64_t granules = ((uint64_t)size + TAG_BYTES + GRANULE - 1) / GRANULE;
+
+	return granules;
+}
+
+/* The least class whose blocks have at least so many granules, which are at most CLASSED_MOST. */
+static inline unsigned class_of(uint64_t granules)
+{
+	unsigned n, log, eighth;
+
+	if (granules < SMALL_CLASSES)
+		return (unsigned)granules;
+	n = (unsigned)granules - 2;
+	log = 31u - (unsigned)__builtin_clz(n);
+	eighth = n >> (log - 3) & 7;
+	return SMALL_CLASSES + (log - 6) * 8 + eighth;
+}
+
+/* Granules of the blocks of a class. */
+static inline uint64_t class_granules(unsigned class)
+{
+	unsigned step = class - SMALL_CLASSES;
+
+	if (class < SMALL_CLASSES)
+		return class;
+	return ((uint64_t)(9 + step % 8) << (step / 8 + 3)) + 1;
+}
+
+#endif

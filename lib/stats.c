@@ -1,0 +1,79 @@
+/*
+ * Statistics: added up from the heaps and the caches, each heap under its lock.
+ */
+#include "arena.h"
+#include "cache.h"
+#include "pages.h"
+#include "plot.h"
+
+/* What was counted so far, in granules and blocks. */
+struct sums {
+	uint64_t used, blocks;		/* live or cached */
+	uint64_t free, free_blocks;
+	uint64_t largest;
+};
+
+/* The free blocks of a heap. */
+static void add_free(char *base, const struct heap *heap, struct sums *sums)
+{
+	uint64_t at = fit_find(base, &heap->fit, 1, 0);
+
+	for (; at; at = fit_find(base, &heap->fit, 1, at + 1)) {
+		uint64_t size = tag_size(tag_at(base, at));
+
+		sums->free += size;
+		sums->free_blocks++;
+		if (size > sums->largest)
+			sums->largest = size;
+	}
+}
+
+static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
+		     struct acre_stats *stats, size_t *cached_blocks)
+{
+	lock_take(&plot->lock);
+	if (atomic_load_explicit(&plot->holder, memory_order_relaxed))
+		stats->plots++;
+	for (unsigned i = 0; i < plot->leases; i++)
+		add_free(arena_base(arena), &plot_lease(arena, plot, i)->heap, sums);
+	sums->used += plot->used;
+	sums->blocks += plot->blocks;
+	cache_count(&plot->cache, cached_blocks, &stats->cached_bytes);
+	*cached_blocks += atomic_load_explicit(&plot->inbox_blocks, memory_order_relaxed);
+	stats->cached_bytes += atomic_load_explicit(&plot->inbox_bytes, memory_order_relaxed);
+	lock_drop(&plot->lock);
+}
+
+static size_t above(uint64_t n, uint64_t than)
+{
+	return n > than ? (size_t)(n - than) : 0;
+}
+
+void acre_stats(struct acre *arena, struct acre_stats *stats)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+	size_t page = pages_size();
+	struct sums sums = { 0 };
+	size_t cached_blocks = 0;
+
+	*stats = (struct acre_stats){ .size = arena->size };
+	for (uint32_t id = 1; id <= count; id++)
+		add_plot(arena, plot_at(arena, id), &sums, stats, &cached_blocks);
+	lock_take(&arena->lock);
+	add_free(arena_base(arena), &arena->commons, &sums);
+	sums.used += arena->commons.used - arena->lease_granules;
+	sums.blocks += arena->commons.blocks - arena->leases;
+	stats->leases = arena->leases;
+	lock_drop(&arena->lock);
+
+	/* Caches move while they are counted: a difference may pass zero for a moment. */
+	stats->live_blocks = above(sums.blocks, cached_blocks);
+	stats->live_bytes = above(sums.used * GRANULE, sums.blocks * TAG_BYTES + stats->cached_bytes);
+	stats->free_bytes = sums.free * GRANULE - sums.free_blocks * TAG_BYTES;
+	stats->largest_free = sums.largest ? payload_bytes(sums.largest) : 0;
+	stats->refusals = atomic_load_explicit(&arena->refusals, memory_order_relaxed);
+	stats->peak_live_bytes = arena_peak(arena, stats->live_bytes);
+	stats->resident_bytes = arena->mapped ? pages_resident(arena, arena->mapped) :
+		pages_resident((char *)((uintptr_t)arena & ~(uintptr_t)(page - 1)), arena->size);
+}

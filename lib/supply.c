@@ -1,0 +1,139 @@
+/*
+ * Supply: see supply.h.
+ */
+#include "supply.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "commons.h"
+#include "dirt.h"
+#include "plot.h"
+#include "purge.h"
+
+static uint32_t plots_of(struct acre *arena)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	return atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+}
+
+/* Steps 2 and 3. */
+static uint64_t from_own(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
+{
+	uint64_t at = 0;
+
+	if (plot && size <= arena->plot_most && alignment <= arena->plot_most * GRANULE) {
+		lock_take(&plot->lock);
+		plot_drain(arena, plot);
+		at = plot_take_more(arena, plot, size, alignment);
+		lock_drop(&plot->lock);
+	}
+	if (!at) {
+		lock_take(&arena->lock);
+		at = commons_take(arena, size, alignment);
+		lock_drop(&arena->lock);
+	}
+	return at;
+}
+
+/* Step 5. */
+static uint64_t from_others(struct acre *arena, uint64_t size, uint64_t alignment)
+{
+	uint32_t count = plots_of(arena);
+	uint64_t at = 0;
+
+	for (uint32_t id = 1; id <= count && !at; id++) {
+		struct plot *plot = plot_at(arena, id);
+
+		lock_take(&plot->lock);
+		at = plot_take(arena, plot, size, alignment);
+		lock_drop(&plot->lock);
+	}
+	return at;
+}
+
+void supply_reclaim(struct acre *arena, struct cache *cache)
+{
+	uint32_t count = plots_of(arena);
+
+	if (cache->plot)
+		cache_flush(cache);
+	/* Twice, since an orphan's cache may hold blocks of plots that come before it. */
+	for (unsigned round = 0; round < 2; round++)
+		for (uint32_t id = 1; id <= count; id++) {
+			struct plot *plot = plot_at(arena, id);
+
+			lock_take(&plot->lock);
+			plot_drain(arena, plot);
+			plot_release(arena, plot);
+			lock_drop(&plot->lock);
+		}
+}
+
+/* The least block that can serve, or the size that a cache can keep when it's freed. */
+static uint64_t wanted_granules(const struct cache *cache, size_t size)
+{
+	uint64_t granules = granules_for(size);
+
+	return cache->plot && granules <= CLASSED_MOST ? class_granules(class_of(granules)) :
+							 granules;
+}
+
+static void *finish(struct acre *arena, uint64_t at, bool zero)
+{
+	char *base = arena_base(arena);
+	uint64_t size = tag_size(tag_at(base, at));
+
+	SHADOW_SHOW(payload_at(base, at), payload_bytes(size));
+	if (zero)
+		dirt_zero(arena, (at + 1) * GRANULE, payload_bytes(size));
+	dirt_mark(arena, at, size);
+	return payload_at(base, at);
+}
+
+static void *from_bin(struct cache *cache, size_t size, bool zero)
+{
+	unsigned class = class_of(granules_for(size));
+	void *block = bin_pop(&cache->bins[class]);
+
+	if (!block)
+		block = cache_refill(cache, class);
+	if (block && zero)
+		memset(block, 0, size);
+	return block;
+}
+
+void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)
+{
+	uint64_t granules, at;
+
+	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
+		goto refuse;
+	if (cache->plot && alignment <= GRANULE && granules_for(size) <= CLASSED_MOST) {
+		void *block = from_bin(cache, size, zero);
+
+		if (block) {
+			purge_maybe(arena);
+			return block;
+		}
+	}
+	granules = wanted_granules(cache, size);
+	at = from_own(arena, cache->plot, granules, alignment);
+	if (!at && arena->plot_bytes) {
+		supply_reclaim(arena, cache);
+		granules = granules_for(size);
+		at = from_own(arena, cache->plot, granules, alignment);
+		if (!at)
+			at = from_others(arena, granules, alignment);
+	}
+	if (at) {
+		void *block = finish(arena, at, zero);
+
+		purge_maybe(arena);
+		return block;
+	}
+refuse:
+	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+	errno = ENOMEM;
+	return NULL;
+}

@@ -1,0 +1,30 @@
+/*
+ * Supply: the slow way of an allocation, when the cache has no block for it.
+ *
+ *	1  the class's bin is refilled from the plot             (small and middle sizes)
+ *	2  the plot: its inbox, its leases, another lease        (up to a plot's largest block)
+ *	3  the commons
+ *	4  reclaim: the thread's own cache and remote frees, the inboxes of all plots, wholly free
+ *	   leases; then 2 and 3 again
+ *	5  free blocks in the leases of other plots
+ *	6  NULL
+ *
+ * So no free block is held hostage by a thread that sleeps or is gone; only what other threads' caches
+ * hold stays out of reach.
+ */
+#ifndef ACRE_SUPPLY_H
+#define ACRE_SUPPLY_H
+
+#include "arena.h"
+#include "cache.h"
+
+/*
+ * A block of size bytes at a multiple of alignment (a power of two, or less than 16), all zero if
+ * that's asked for. NULL with errno ENOMEM.
+ */
+void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero);
+
+/* Step 4. cache may be cache_none. */
+void supply_reclaim(struct acre *arena, struct cache *cache);
+
+#endif

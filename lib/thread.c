@@ -1,0 +1,167 @@
+/*
+ * Threads: joining, leaving, forking. See thread.h.
+ *
+ * Leaving is a destructor of thread-specific data. Other destructors may allocate and free after it:
+ * by then the thread has no cache any more, and works under the locks of the heaps, so that nothing
+ * is left behind whatever the order is.
+ *
+ * Fork: the parent takes all locks before, in their order (lock.h), so that the child finds every
+ * heap whole. There, the plots of the threads that exist no longer are idle; what their caches held
+ * is salvaged when the plot is next used.
+ */
+#include "thread.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "plot.h"
+
+_Thread_local struct acre_thread acre_private_thread = { .home = &cache_none };
+
+static pthread_key_t leaving_key;
+
+/* The plot of the arena that this thread holds; NULL if none. */
+static struct plot *held_plot(struct acre *arena, const struct acre_thread *self)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)self)
+			return plot;
+	}
+	return NULL;
+}
+
+struct cache *thread_join(struct acre *arena)
+{
+	struct acre_thread *self = &acre_private_thread;
+	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct plot *plot = NULL;
+
+	if (!arena->plot_bytes || self->leaving)
+		return &cache_none;
+	if (self->evicted)
+		plot = held_plot(arena, self);
+	if (!plot)
+		plot = plot_join(arena, (uintptr_t)self);
+	if (!plot)
+		return &cache_none;
+	if (self->slots[i].serial)
+		self->evicted = true;
+	self->slots[i].serial = arena->serial;
+	self->slots[i].cache = &plot->cache;
+	if (arena == acre_default())
+		self->home = &plot->cache;
+	/* Last, since it may allocate. */
+	pthread_setspecific(leaving_key, self);
+	return &plot->cache;
+}
+
+/* The thread's plot of this arena, if it has one, is handed on. */
+static void leave_arena(struct acre *arena, void *user)
+{
+	struct acre_thread *self = user;
+	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct plot *plot = NULL;
+
+	if (self->slots[i].serial == arena->serial)
+		plot = self->slots[i].cache->plot;
+	else if (self->evicted)
+		plot = held_plot(arena, self);
+	if (plot)
+		plot_leave(plot);
+}
+
+static void leave(void *user)
+{
+	struct acre_thread *self = user;
+
+	self->leaving = true;
+	self->home = &cache_none;
+	arena_each(leave_arena, self);
+	for (unsigned i = 0; i < THREAD_SLOTS; i++)
+		self->slots[i].serial = 0;
+}
+
+static void lock_arena(struct acre *arena, void *user)
+{
+	uint32_t locked = 0;
+
+	(void)user;
+	for (;;) {
+		uint32_t count;
+
+		while (locked < atomic_load_explicit(&arena->plots_seen, memory_order_acquire))
+			lock_take(&plot_at(arena, ++locked)->lock);
+		lock_take(&arena->lock);
+		count = arena->plot_count;
+		if (locked == count)
+			return;
+		/* A plot came meanwhile: its lock precedes that of the commons. */
+		lock_drop(&arena->lock);
+	}
+}
+
+static void unlock_arena(struct acre *arena, void *user)
+{
+	uint32_t id = arena->plot_count;
+
+	(void)user;
+	lock_drop(&arena->lock);
+	for (; id; id--)
+		lock_drop(&plot_at(arena, id)->lock);
+}
+
+/* In the child: the plots of all threads but this one are without a thread. */
+static void orphan_plots(struct acre *arena, void *user)
+{
+	for (uint32_t id = 1; id <= arena->plot_count; id++) {
+		struct plot *plot = plot_at(arena, id);
+		uintptr_t holder = atomic_load_explicit(&plot->holder, memory_order_relaxed);
+
+		if (!holder || holder == (uintptr_t)user)
+			continue;
+		atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
+		plot->orphan = true;
+		plot->next_idle = arena->idle_plot;
+		arena->idle_plot = id;
+	}
+	unlock_arena(arena, NULL);
+}
+
+static void before_fork(void)
+{
+	lock_take(&arena_registry);
+	lock_note_fork(true);
+	arena_visit(lock_arena, NULL);
+}
+
+static void after_fork_parent(void)
+{
+	arena_visit(unlock_arena, NULL);
+	lock_note_fork(false);
+	lock_drop(&arena_registry);
+}
+
+static void after_fork_child(void)
+{
+	arena_visit(orphan_plots, &acre_private_thread);
+	lock_note_fork(false);
+	lock_drop(&arena_registry);
+}
+
+static void setup(void)
+{
+	pthread_key_create(&leaving_key, leave);
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void thread_setup(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, setup);
+}
