@@ -84,7 +84,7 @@ size_t acre_usable_size(const struct acre *arena, const void *block)
 void acre_flush(struct acre *arena)
 {
 	if (arena->plot_bytes)
-		supply_reclaim(arena, thread_cache(arena));
+		supply_reclaim(arena, thread_held(arena));
 }
 
 size_t acre_trim(struct acre *arena)

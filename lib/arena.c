@@ -184,10 +184,10 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	if (mapped && arena->flags & ACRE_HUGE_PAGES)
 		pages_huge(base, mapped);
 	if (arena->flags & ACRE_PREFAULT) {
-		if (!commons_commit(arena, arena->commons.end))
+		if (!commons_commit(arena, arena->commons.end) ||
+		    (mapped && !pages_commit(base, mapped)))
 			return NULL;
-		pages_prefault((char *)base + arena->commons.start * GRANULE,
-			       (arena->commons.end - arena->commons.start) * GRANULE);
+		pages_prefault(base, size);
 	}
 	enter(arena);
 	return arena;
@@ -248,7 +248,7 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
 		options = &defaults;
 	if (!acceptable(size, options))
 		return NULL;
-	if (!memory) {
+	if (!memory || (uintptr_t)memory > UINTPTR_MAX - size) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -35,7 +35,7 @@ int acre_check(struct acre *arena)
 {
 	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
 	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-	struct cache *cache = thread_cache(arena);
+	struct cache *cache = thread_held(arena);
 	int faults = 0;
 	int broken;
 

@@ -370,6 +370,7 @@ static struct plot *new_plot(struct acre *arena)
 	memset(plot, 0, offsetof(struct plot, room));
 	lock_init(&plot->lock, id);
 	plot->id = id;
+	cache_init(&plot->cache, arena, plot, id);
 	arena->plot_count = id;
 	/* Release, to the acquire of those who go through the plots: the plot is set up. */
 	atomic_store_explicit(&arena->plots_seen, id, memory_order_release);

@@ -35,42 +35,52 @@ static struct plot *held_plot(struct acre *arena, const struct acre_thread *self
 	return NULL;
 }
 
-struct cache *thread_join(struct acre *arena)
+struct cache *thread_held(struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
 	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
 	struct plot *plot = NULL;
 
-	if (!arena->plot_bytes || self->leaving)
-		return &cache_none;
+	if (self->slots[i].serial == arena->serial)
+		return self->slots[i].cache;
 	if (self->evicted)
 		plot = held_plot(arena, self);
-	if (!plot)
-		plot = plot_join(arena, (uintptr_t)self);
-	if (!plot)
+	return plot ? &plot->cache : &cache_none;
+}
+
+struct cache *thread_join(struct acre *arena)
+{
+	struct acre_thread *self = &acre_private_thread;
+	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct cache *cache;
+
+	if (!arena->plot_bytes || self->leaving)
 		return &cache_none;
+	cache = thread_held(arena);
+	if (!cache->plot) {
+		struct plot *plot = plot_join(arena, (uintptr_t)self);
+
+		if (!plot)
+			return &cache_none;
+		cache = &plot->cache;
+	}
 	if (self->slots[i].serial)
 		self->evicted = true;
 	self->slots[i].serial = arena->serial;
-	self->slots[i].cache = &plot->cache;
+	self->slots[i].cache = cache;
 	if (arena == acre_default())
-		self->home = &plot->cache;
+		self->home = cache;
 	/* Last, since it may allocate. */
 	pthread_setspecific(leaving_key, self);
-	return &plot->cache;
+	return cache;
 }
 
 /* The thread's plot of this arena, if it has one, is handed on. */
 static void leave_arena(struct acre *arena, void *user)
 {
-	struct acre_thread *self = user;
-	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
-	struct plot *plot = NULL;
+	struct plot *plot = thread_held(arena)->plot;
 
-	if (self->slots[i].serial == arena->serial)
-		plot = self->slots[i].cache->plot;
-	else if (self->evicted)
-		plot = held_plot(arena, self);
+	(void)user;
 	if (plot)
 		plot_leave(plot);
 }
@@ -81,7 +91,7 @@ static void leave(void *user)
 
 	self->leaving = true;
 	self->home = &cache_none;
-	arena_each(leave_arena, self);
+	arena_each(leave_arena, NULL);
 	for (unsigned i = 0; i < THREAD_SLOTS; i++)
 		self->slots[i].serial = 0;
 }

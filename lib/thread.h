@@ -39,6 +39,9 @@ static inline struct cache *thread_cache(struct acre *arena)
 	return self->slots[i].cache;
 }
 
+/* The cache that the calling thread has already; cache_none if it has none. */
+struct cache *thread_held(struct acre *arena);
+
 /* Registers the handlers of thread exit and fork, once in a process. */
 void thread_setup(void);
 

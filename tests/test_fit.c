@@ -1,0 +1,173 @@
+/*
+ * The first-fit index, white box: held to a naive model, and to its bound (G3).
+ *
+ * fit.c is compiled into this program once more, with ACRE_COUNT_STEPS.
+ */
+#include "fit.h"
+#include "support.h"
+#include "tag.h"
+
+#define KEY 0x9e3779b1u
+
+static char *base;
+static struct fit fit;
+
+/* An index of granules granules, from place `origin` on, whose memory lies at the start. */
+static void make_index(uint64_t granules, uint64_t origin)
+{
+	size_t bytes = fit_bytes(granules);
+
+	base = calloc(1, (origin + granules + 2) * GRANULE + bytes);
+	ck_assert_ptr_nonnull(base);
+	fit_init(&fit, (origin + granules + 2) * GRANULE, origin, granules);
+}
+
+static void put(uint64_t at, uint64_t size)
+{
+	tag_write(base, at, size, TAG_FREE, 0, KEY, false);
+	fit_insert(base, &fit, at, size);
+}
+
+/* A model: the size of the free block at each place, 0 = none. */
+static uint64_t model_find(const uint32_t *model, uint64_t granules, uint64_t size, uint64_t from)
+{
+	for (uint64_t i = from; i < granules; i++)
+		if (model[i] && model[i] >= size)
+			return i;
+	return UINT64_MAX;
+}
+
+/*
+ * Random blocks come, go and grow; after each change the index finds what the model finds, for sizes
+ * around those that are there and from any place.
+ */
+START_TEST(finds_what_a_naive_search_finds)
+{
+	static const uint64_t ranges[] = { 1, 63, 64, 65, 512, 4096, 5000, 70000 };
+	uint64_t granules = ranges[_i];
+	uint64_t origin = 1 + (uint64_t)_i * 37;
+	uint32_t *model = calloc(granules, sizeof(*model));
+	struct dice dice = dice_from(next_seed());
+	uint64_t count = 0;
+
+	make_index(granules, origin);
+	for (int step = 0; step < SCALE(30000, 5000); step++) {
+		uint64_t i = roll(&dice) % granules;
+		uint64_t size = 1 + roll(&dice) % (roll(&dice) % 8 ? 40 : 100000);
+		uint64_t from = roll(&dice) % 2 ? 0 : roll(&dice) % granules;
+		uint64_t want = 1 + roll(&dice) % 50;
+		uint64_t expected, found;
+
+		if (!model[i]) {
+			put(origin + i, size);
+			model[i] = (uint32_t)size;
+			count++;
+		} else if (roll(&dice) % 3) {
+			fit_remove(base, &fit, origin + i, model[i]);
+			model[i] = 0;
+			count--;
+		} else {
+			model[i] += (uint32_t)size;
+			tag_write(base, origin + i, model[i], TAG_FREE, 0, KEY, false);
+			fit_grow(base, &fit, origin + i, model[i]);
+		}
+		expected = model_find(model, granules, want, from);
+		found = fit_find(base, &fit, want, from ? origin + from : 0);
+		must(found == (expected == UINT64_MAX ? 0 : origin + expected),
+		     "step %d: want %lu from %lu: found %lu", step, (unsigned long)want,
+		     (unsigned long)from, (unsigned long)found);
+		if (step % 1000 == 0)
+			must(fit_check(base, &fit, count) == 0, "step %d", step);
+	}
+	free(model);
+	free(base);
+}
+END_TEST
+
+/* Blocks above 64 GiB saturate the maxima, and are still told apart. */
+START_TEST(sizes_beyond_saturation)
+{
+	make_index(4096, 1);
+	put(1, UINT64_C(1) << 33);
+	put(100, UINT64_C(1) << 32);
+	put(2000, UINT64_C(1) << 35);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 32) - 1, 0) == 1);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1, 0) == 2000);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 35) + 1, 0) == 0);
+	ck_assert(fit_largest(base, &fit) == UINT32_MAX);
+	fit_remove(base, &fit, 2000, UINT64_C(1) << 35);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1, 0) == 0);
+	ck_assert(fit_check(base, &fit, 2) == 0);
+	free(base);
+}
+END_TEST
+
+/*
+ * G3: the steps of a search and of a change are bounded by the depth, not by the number of blocks.
+ * The worst case: each second granule is free and too small, so every maximum is tied.
+ */
+START_TEST(steps_do_not_grow_with_blocks)
+{
+	uint64_t granules = UINT64_C(1) << 22;		/* 64 MiB: 6 levels, two million blocks */
+	uint64_t bound = 64 + 2 * 8 + 16 * FIT_UPPERS;
+	uint64_t most = 0;
+	uint64_t last = granules - 1;
+
+	make_index(granules, 1);
+	for (uint64_t i = 0; i < granules; i += 2)
+		put(1 + i, 1);
+	put(1 + last, 2);
+	for (uint64_t i = 0; i < granules; i += 1022) {
+		fit_steps = 0;
+		ck_assert(fit_find(base, &fit, 2, 0) == 1 + last);
+		most = fit_steps > most ? fit_steps : most;
+		fit_steps = 0;
+		fit_remove(base, &fit, 1 + i, 1);
+		most = fit_steps > most ? fit_steps : most;
+		fit_steps = 0;
+		fit_insert(base, &fit, 1 + i, 1);
+		most = fit_steps > most ? fit_steps : most;
+	}
+	fit_steps = 0;
+	ck_assert(fit_find(base, &fit, 3, 0) == 0);
+	ck_assert_uint_le(fit_steps, 1);
+	fit_steps = 0;
+	fit_remove(base, &fit, 1 + last, 2);
+	most = fit_steps > most ? fit_steps : most;
+	must(most <= bound, "%lu steps, the bound is %lu", (unsigned long)most, (unsigned long)bound);
+	must(most > 8, "%lu steps: they aren't counted", (unsigned long)most);
+	free(base);
+}
+END_TEST
+
+/* fit_check() sees a wrong maximum, a lost block, and one that isn't free. */
+START_TEST(check_finds_plants)
+{
+	make_index(4096, 1);
+	put(1, 5);
+	put(500, 9);
+	ck_assert(fit_check(base, &fit, 2) == 0);
+	ck_assert(fit_check(base, &fit, 3) > 0);
+	tag_write(base, 500, 8, TAG_FREE, 0, KEY, false);
+	ck_assert(fit_check(base, &fit, 2) > 0);
+	tag_write(base, 500, 9, TAG_LIVE, 0, KEY, false);
+	ck_assert(fit_check(base, &fit, 2) > 0);
+	tag_write(base, 500, 9, TAG_FREE, 0, KEY, false);
+	ck_assert(fit_check(base, &fit, 2) == 0);
+	free(base);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fit");
+	TCase *cases = tcase_create("first fit");
+
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, finds_what_a_naive_search_finds, 0, 8);
+	tcase_add_test(cases, sizes_beyond_saturation);
+	tcase_add_test(cases, steps_do_not_grow_with_blocks);
+	tcase_add_test(cases, check_finds_plants);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

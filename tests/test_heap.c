@@ -1,0 +1,370 @@
+/*
+ * Heaps, white box: each way to split and merge, with heap_check() before and after every operation,
+ * and random operations against a map of granules.
+ */
+#include <signal.h>
+
+#include "heap.h"
+#include "support.h"
+
+#define KEY 0x9e3779b1u
+#define START 4u
+
+static char *base;
+static struct heap heap;
+
+/* A heap of so many granules. */
+static void make_heap(uint64_t granules)
+{
+	uint64_t end = START + granules;
+
+	base = calloc(1, (end + 1) * GRANULE + fit_bytes(granules));
+	ck_assert_ptr_nonnull(base);
+	heap_init(base, &heap, (end + 1) * GRANULE, START, end, KEY, 9);
+	must(heap_check(base, &heap) == 0, "at the start");
+}
+
+static void sound(void)
+{
+	must(heap_check(base, &heap) == 0, "heap_check");
+}
+
+static uint64_t take(uint64_t size)
+{
+	uint64_t at = heap_find(base, &heap, size);
+
+	sound();
+	if (at)
+		heap_take(base, &heap, at, at, size, TAG_LIVE);
+	sound();
+	return at;
+}
+
+static uint64_t give(uint64_t at, uint64_t *merged)
+{
+	uint64_t size;
+
+	sound();
+	size = heap_give(base, &heap, at, tag_size(tag_at(base, at)), 1, merged);
+	sound();
+	return size;
+}
+
+/* The four cases of a merge: used or free on either side. */
+START_TEST(merges)
+{
+	static const struct {
+		bool before, behind;
+		uint64_t at, size;
+	} cases[] = {
+		{ false, false, START + 10, 5 },
+		{ true, false, START, 15 },
+		{ false, true, START + 10, 12 },
+		{ true, true, START, 22 },
+	};
+	uint64_t a, b, c, merged;
+
+	make_heap(100);
+	a = take(10);
+	b = take(5);
+	c = take(7);
+	ck_assert(take(3) == START + 22);
+	if (cases[_i].before)
+		give(a, &merged);
+	if (cases[_i].behind)
+		give(c, &merged);
+	ck_assert(give(b, &merged) == cases[_i].size);
+	ck_assert(merged == cases[_i].at);
+	free(base);
+}
+END_TEST
+
+/* A block is cut from the low end, the middle, the high end, or taken whole. */
+START_TEST(splits)
+{
+	static const struct { uint64_t offset, size; } cases[] = {
+		{ 0, 4 }, { 3, 4 }, { 16, 4 }, { 0, 20 }, { 0, 1 }, { 19, 1 }
+	};
+	uint64_t merged;
+
+	make_heap(20);
+	heap_take(base, &heap, START, START + cases[_i].offset, cases[_i].size, TAG_LIVE);
+	sound();
+	ck_assert(heap.used == cases[_i].size && heap.blocks == 1);
+	ck_assert(give(START + cases[_i].offset, &merged) == 20);
+	ck_assert(merged == START && heap_empty(&heap));
+	free(base);
+}
+END_TEST
+
+START_TEST(resize_in_place)
+{
+	uint64_t a, b, merged;
+
+	make_heap(100);
+	a = take(10);
+	b = take(10);
+	ck_assert(!heap_resize(base, &heap, a, 11));
+	ck_assert(heap_resize(base, &heap, a, 4));		/* leaves 6 between */
+	sound();
+	ck_assert(heap_resize(base, &heap, a, 10));		/* takes them all */
+	sound();
+	give(b, &merged);
+	ck_assert(heap_resize(base, &heap, a, 100));		/* the whole heap */
+	sound();
+	ck_assert(!heap_resize(base, &heap, a, 101));
+	ck_assert(heap_resize(base, &heap, a, 1));
+	sound();
+	ck_assert(heap.used == 1 && heap.blocks == 1);
+	free(base);
+}
+END_TEST
+
+/* The payload moves down whole, also where the remainder's tag will lie in it. */
+START_TEST(slide_keeps_the_payload)
+{
+	uint64_t a, b, moved, merged;
+	unsigned char *payload;
+
+	make_heap(100);
+	a = take(3);
+	b = take(20);
+	take(2);
+	payload = payload_at(base, b);
+	for (size_t i = 0; i < payload_bytes(20); i++)
+		payload[i] = (unsigned char)i;
+	ck_assert(heap_slide(base, &heap, b, 22) == 0);		/* nothing free before it */
+	give(a, &merged);
+	ck_assert(heap_slide(base, &heap, b, 24) == 0);		/* 23 is all there is */
+	moved = heap_slide(base, &heap, b, 21);
+	sound();
+	ck_assert(moved == START);
+	payload = payload_at(base, moved);
+	for (size_t i = 0; i < payload_bytes(20); i++)
+		must(payload[i] == (unsigned char)i, "byte %zu", i);
+	free(base);
+}
+END_TEST
+
+START_TEST(runs_follow_each_other)
+{
+	uint64_t at, merged;
+
+	make_heap(50);
+	at = heap_find(base, &heap, 4);
+	ck_assert_uint_eq(heap_take_run(base, &heap, at, 4, 5, TAG_CACHED), 5);
+	sound();
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert(tag_state(tag_at(base, at + i * 4)) == TAG_CACHED);
+	/* As many as there's room for, the last one to the very end. */
+	ck_assert_uint_eq(heap_take_run(base, &heap, at + 20, 6, 9, TAG_CACHED), 5);
+	sound();
+	ck_assert(heap.used == 50 && heap.blocks == 10);
+	for (unsigned i = 1; i < 5; i++)
+		tag_set_state(tag_at(base, at + i * 4), TAG_FREE);
+	ck_assert(heap_give(base, &heap, at, 20, 5, &merged) == 20);
+	sound();
+	free(base);
+}
+END_TEST
+
+START_TEST(aligned_places)
+{
+	uint64_t at, place;
+
+	make_heap(1000);
+	for (uint64_t alignment = 32; alignment <= 4096; alignment *= 2) {
+		ck_assert(heap_find_aligned(base, &heap, 3, alignment, &at, &place));
+		ck_assert((uintptr_t)payload_at(base, place) % alignment == 0);
+		ck_assert(place >= at && place + 3 <= at + tag_size(tag_at(base, at)));
+		heap_take(base, &heap, at, place, 3, TAG_LIVE);
+		sound();
+	}
+	free(base);
+}
+END_TEST
+
+/* A block that happens to lie well serves, where none has room to spare. */
+START_TEST(aligned_as_a_last_resort)
+{
+	uint64_t at, place, merged;
+	uint64_t fits = START;
+
+	make_heap(64);
+	while ((uintptr_t)payload_at(base, fits) % 256)
+		fits++;
+	/* All is used but two granules that don't lie well, and two that do. */
+	heap_take(base, &heap, START, START, 64, TAG_LIVE);
+	ck_assert(!heap_find_aligned(base, &heap, 2, 256, &at, &place));
+	give(START, &merged);
+	heap_take(base, &heap, START, fits, 2, TAG_CACHED);
+	if (fits > START)
+		take(fits - START);
+	take(64 - (fits - START) - 2);
+	give(fits, &merged);
+	ck_assert(heap_find_aligned(base, &heap, 2, 256, &at, &place));
+	ck_assert(at == fits && place == fits);
+	ck_assert(!heap_find_aligned(base, &heap, 3, 256, &at, &place));
+	free(base);
+}
+END_TEST
+
+START_TEST(end_moves_down)
+{
+	uint64_t a;
+
+	make_heap(100);
+	a = take(10);
+	ck_assert(!heap_lower_end(base, &heap, 90));		/* a free block must remain */
+	ck_assert(heap_lower_end(base, &heap, 89));
+	sound();
+	ck_assert(heap.end == START + 11);
+	take(1);
+	ck_assert(!heap_lower_end(base, &heap, 1));
+	ck_assert(a == START);
+	free(base);
+}
+END_TEST
+
+/*
+ * Random operations of every kind. The model: which block each granule belongs to; so an overlap, a
+ * lost granule, and a block that isn't the lowest that fits, all show.
+ */
+START_TEST(random_operations_against_a_map)
+{
+	enum { GRANULES = 600, BLOCKS = 64 };
+	static uint64_t places[BLOCKS], sizes[BLOCKS];
+	static unsigned char owner[START + GRANULES];
+	struct dice dice = dice_from(next_seed());
+
+	memset(places, 0, sizeof(places));
+	memset(owner, 0, sizeof(owner));
+	make_heap(GRANULES);
+	for (int step = 0; step < SCALE(100000, 20000); step++) {
+		unsigned k = (unsigned)(roll(&dice) % BLOCKS);
+		uint64_t size = 1 + roll(&dice) % (roll(&dice) % 4 ? 12 : 60);
+		uint64_t merged;
+
+		if (!places[k]) {
+			uint64_t run = 0, lowest = 0;
+
+			for (uint64_t i = START; i < START + GRANULES && !lowest; i++) {
+				run = owner[i] ? 0 : run + 1;
+				if (run == size)
+					lowest = i + 1 - size;
+			}
+			places[k] = take(size);
+			must(places[k] == lowest, "step %d: not the lowest", step);
+			sizes[k] = size;
+		} else if (roll(&dice) % 2) {
+			give(places[k], &merged);
+			memset(owner + places[k], 0, sizes[k]);
+			places[k] = 0;
+			continue;
+		} else {
+			uint64_t moved = places[k];
+
+			memset(owner + places[k], 0, sizes[k]);
+			if (heap_resize(base, &heap, places[k], size) ||
+			    (moved = heap_slide(base, &heap, places[k], size))) {
+				places[k] = moved;
+				sizes[k] = size;
+			}
+			sound();
+		}
+		for (uint64_t i = 0; places[k] && i < sizes[k]; i++) {
+			must(!owner[places[k] + i], "step %d: overlap", step);
+			owner[places[k] + i] = 1;
+		}
+	}
+	for (unsigned k = 0; k < BLOCKS; k++)
+		if (places[k]) {
+			uint64_t merged;
+
+			give(places[k], &merged);
+		}
+	ck_assert(heap_empty(&heap) && fit_largest(base, &heap.fit) == GRANULES);
+	free(base);
+}
+END_TEST
+
+/* heap_check() sees each of the invariants broken. */
+START_TEST(check_finds_plants)
+{
+	uint64_t a, b, merged;
+
+	make_heap(100);
+	a = take(10);
+	b = take(10);
+	take(5);
+	give(b, &merged);
+	switch (_i) {
+	case 0:		/* H1 */
+		tag_write(base, a, 200, TAG_LIVE, 9, KEY, false);
+		break;
+	case 1:		/* H2 */
+		tag_set_span(tag_at(base, a), 9 << 1);
+		break;
+	case 2:		/* H3, H5 */
+		tag_write(base, a, 10, TAG_FREE, 9, KEY, false);
+		break;
+	case 3:		/* H4 */
+		tag_set_prev_free(tag_at(base, b), true);
+		break;
+	case 4:		/* H4 */
+		footer_write(base, b, 10);
+		*(uint64_t *)place_address(base, b + 10) = 3;
+		break;
+	case 5:		/* H5 */
+		fit_remove(base, &heap.fit, b, 10);
+		break;
+	case 6:		/* H6 */
+		heap.used++;
+		break;
+	case 7:		/* the owner */
+		tag_write(base, a, 10, TAG_LIVE, 8, KEY, false);
+		break;
+	case 8:		/* the state */
+		tag_set_state(tag_at(base, a), (enum tag_state)0xff);
+		break;
+	}
+	must(heap_check(base, &heap) > 0, "plant %d isn't seen", _i);
+	free(base);
+}
+END_TEST
+
+/* A footer that was overwritten is noticed by the free beside it, before anything is merged. */
+START_TEST(overwritten_footer_aborts)
+{
+	uint64_t a, b, merged;
+
+	make_heap(100);
+	a = take(10);
+	b = take(10);
+	take(1);
+	give(a, &merged);
+	*(uint64_t *)place_address(base, b) = _i ? 7 : 1000;
+	heap_give(base, &heap, b, 10, 1, &merged);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("heap");
+	TCase *cases = tcase_create("heap");
+
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, merges, 0, 4);
+	tcase_add_loop_test(cases, splits, 0, 6);
+	tcase_add_test(cases, resize_in_place);
+	tcase_add_test(cases, slide_keeps_the_payload);
+	tcase_add_test(cases, runs_follow_each_other);
+	tcase_add_test(cases, aligned_places);
+	tcase_add_test(cases, aligned_as_a_last_resort);
+	tcase_add_test(cases, end_moves_down);
+	tcase_add_test(cases, random_operations_against_a_map);
+	tcase_add_loop_test(cases, check_finds_plants, 0, 9);
+	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0, 2);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
