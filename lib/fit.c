@@ -1,9 +1,9 @@
 /*
  * First fit by a tree of maxima over panes. See fit.h for the picture.
  *
- * Levels are numbered from the panes upward: 0 the panes' maxima (most), 1 those of 8 panes (tall),
- * 2 and up the upper arrays. The children of one node lie side by side, so that each step looks at
- * 8 or 16 neighbouring words.
+ * Levels are numbered from the panes upward: 0 to 2 are most, wide and tall in the strips, 3 and up the
+ * upper arrays. Four children lie side by side under each node: of all fans that's the one with which
+ * a change, which looks at every child of each level, costs least.
  */
 #include "fit.h"
 
@@ -13,13 +13,14 @@
 #include "tag.h"
 
 #define STRIP_PANES	64u
-#define TALL_PANES	8u
-#define UPPER_FAN	16u
+#define FAN		4u
+#define UPPER_LEVEL	3u	/* the first that isn't in the strips */
 
 struct strip {
 	uint64_t starts[STRIP_PANES];
 	uint32_t most[STRIP_PANES];
-	uint32_t tall[STRIP_PANES / TALL_PANES];
+	uint32_t wide[STRIP_PANES / FAN];
+	uint32_t tall[STRIP_PANES / FAN / FAN];
 };
 
 #ifdef ACRE_COUNT_STEPS
@@ -45,10 +46,10 @@ size_t fit_upper_bytes(uint64_t granules)
 	size_t bytes = 0;
 
 	for (;;) {
-		bytes += divide_up(nodes, UPPER_FAN) * UPPER_FAN * sizeof(uint32_t);
+		bytes += divide_up(nodes, FAN) * FAN * sizeof(uint32_t);
 		if (nodes == 1)
 			return bytes;
-		nodes = divide_up(nodes, UPPER_FAN);
+		nodes = divide_up(nodes, FAN);
 	}
 }
 
@@ -71,14 +72,14 @@ void fit_init(struct fit *fit, size_t memory, uint64_t origin, uint64_t granules
 	fit->panes = divide_up(granules, FIT_PANE);
 	nodes[0] = strips_of(granules);
 	while (nodes[n] > 1) {
-		nodes[n + 1] = divide_up(nodes[n], UPPER_FAN);
+		nodes[n + 1] = divide_up(nodes[n], FAN);
 		n++;
 	}
 	fit->uppers = n + 1;
 	/* The root first: in a large arena that is little used, the top levels share a page. */
 	for (;; n--) {
 		fit->upper[n] = memory;
-		memory += divide_up(nodes[n], UPPER_FAN) * UPPER_FAN * sizeof(uint32_t);
+		memory += divide_up(nodes[n], FAN) * FAN * sizeof(uint32_t);
 		if (n == 0)
 			break;
 	}
@@ -90,25 +91,30 @@ static struct strip *strip_of(char *base, const struct fit *fit, uint64_t pane)
 	return (struct strip *)(base + fit->strips) + pane / STRIP_PANES;
 }
 
+/* An upper level's maxima. */
+static uint32_t *upper_of(char *base, const struct fit *fit, unsigned n)
+{
+	return (uint32_t *)(base + fit->upper[n]);
+}
+
 /* The maximum with this number on this level. */
 static uint32_t *node(char *base, const struct fit *fit, unsigned level, uint64_t i)
 {
-	if (level == 0)
+	switch (level) {
+	case 0:
 		return &strip_of(base, fit, i)->most[i % STRIP_PANES];
-	if (level == 1)
-		return &strip_of(base, fit, i * TALL_PANES)->tall[i % (STRIP_PANES / TALL_PANES)];
-	return (uint32_t *)(base + fit->upper[level - 2]) + i;
-}
-
-/* How many nodes of this level one node of the next has as children. */
-static unsigned fan_into(unsigned level)
-{
-	return level < 2 ? 8 : UPPER_FAN;
+	case 1:
+		return &strip_of(base, fit, i * FAN)->wide[i % (STRIP_PANES / FAN)];
+	case 2:
+		return &strip_of(base, fit, i * FAN * FAN)->tall[i % (STRIP_PANES / FAN / FAN)];
+	default:
+		return upper_of(base, fit, level - UPPER_LEVEL) + i;
+	}
 }
 
 static unsigned top_level(const struct fit *fit)
 {
-	return fit->uppers + 1;
+	return UPPER_LEVEL + fit->uppers - 1;
 }
 
 static uint32_t saturated(uint64_t size)
@@ -131,57 +137,89 @@ static uint64_t place_in(const struct fit *fit, uint64_t pane, uint64_t bits)
 	return fit->origin + pane * FIT_PANE + (unsigned)__builtin_ctzll(bits);
 }
 
-/* A pane has a block of this size: every maximum above it is at least that. */
-static void raise_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
+/* A maximum is at least size; false if it was that before, and so are those above. */
+static bool raised(uint32_t *max, uint32_t size)
 {
-	uint64_t i = pane;
-
-	for (unsigned level = 0; level <= top_level(fit); level++) {
-		uint32_t *max = node(base, fit, level, i);
-
-		STEP();
-		if (*max >= size)
-			return;
-		*max = size;
-		i /= fan_into(level);
-	}
+	STEP();
+	if (*max >= size)
+		return false;
+	*max = size;
+	return true;
 }
 
-/* A block of this size left a pane: the maxima that were due to it are found anew. */
-static void lower_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
+/* A pane has a block of this size: so have all above it. */
+static void raise_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
 {
 	struct strip *strip = strip_of(base, fit, pane);
-	uint64_t bits = strip->starts[pane % STRIP_PANES];
-	uint32_t *max = &strip->most[pane % STRIP_PANES];
-	uint32_t found = 0;
-	uint64_t i = pane;
+	unsigned p = pane % STRIP_PANES;
+	uint64_t i = pane / STRIP_PANES;
 
-	if (*max > size)
+	if (!raised(&strip->most[p], size) || !raised(&strip->wide[p / FAN], size) ||
+	    !raised(&strip->tall[p / FAN / FAN], size))
 		return;
-	for (; bits; bits &= bits - 1) {
+	for (unsigned n = 0; n < fit->uppers && raised(upper_of(base, fit, n) + i, size); n++)
+		i /= FAN;
+}
+
+/* The largest block that starts in a pane; the search ends at one as large as enough. */
+static uint32_t largest_in(char *base, const struct fit *fit, uint64_t pane, uint32_t enough)
+{
+	uint64_t bits = strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
+	uint32_t found = 0;
+
+	for (; bits && found < enough; bits &= bits - 1) {
 		uint32_t other = saturated(tag_size(tag_at(base, place_in(fit, pane, bits))));
 
 		STEP();
 		if (other > found)
 			found = other;
 	}
-	for (unsigned level = 0; found < *max; level++) {
-		unsigned fan = fan_into(level);
-		uint32_t *child;
+	return found;
+}
 
-		*max = found;
-		if (level == top_level(fit))
+/* A maximum may have been due to a child of this size: false if it's as it was. */
+static bool lowered(uint32_t *max, const uint32_t *child, uint32_t size)
+{
+	uint32_t found = child[0];
+
+	STEP();
+	if (*max > size)
+		return false;
+	for (unsigned k = 1; k < FAN; k++)
+		found = child[k] > found ? child[k] : found;
+	if (found == *max)
+		return false;
+	*max = found;
+	return true;
+}
+
+/* A block of this size left a pane: the maxima that were due to it are found anew. */
+static void lower_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
+{
+	struct strip *strip = strip_of(base, fit, pane);
+	unsigned p = pane % STRIP_PANES;
+	uint64_t i = pane / STRIP_PANES;
+	const uint32_t *child = strip->tall;
+	uint32_t found;
+
+	if (strip->most[p] > size)
+		return;
+	found = largest_in(base, fit, pane, size);
+	if (found == strip->most[p])
+		return;
+	strip->most[p] = found;
+	if (!lowered(&strip->wide[p / FAN], &strip->most[p - p % FAN], size))
+		return;
+	p /= FAN;
+	if (!lowered(&strip->tall[p / FAN], &strip->wide[p - p % FAN], size))
+		return;
+	for (unsigned n = 0; n < fit->uppers; n++) {
+		uint32_t *max = upper_of(base, fit, n);
+
+		if (!lowered(max + i, child, size))
 			return;
-		child = node(base, fit, level, i - i % fan);
-		i /= fan;
-		max = node(base, fit, level + 1, i);
-		if (*max > size)
-			return;
-		for (unsigned k = 0; k < fan; k++) {
-			STEP();
-			if (child[k] > found)
-				found = child[k];
-		}
+		child = max + i - i % FAN;
+		i /= FAN;
 	}
 }
 
@@ -201,25 +239,61 @@ void fit_remove(char *base, struct fit *fit, uint64_t at, uint64_t size)
 	lower_maxima(base, fit, pane, saturated(size));
 }
 
+void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest)
+{
+	uint64_t from = pane_of(fit, at);
+	uint64_t pane = pane_of(fit, to);
+
+	strip_of(base, fit, from)->starts[from % STRIP_PANES] &= ~bit_of(fit, at);
+	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] |= bit_of(fit, to);
+	if (pane != from)
+		raise_maxima(base, fit, pane, saturated(rest));
+	lower_maxima(base, fit, from, saturated(size));
+}
+
 void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t size)
 {
 	raise_maxima(base, fit, pane_of(fit, at), saturated(size));
 }
 
-/* The first pane under this node that has a block of at least so many granules: there is one. */
+/* The first of a node's children with so many granules: there is one. */
+static unsigned first_child(const uint32_t *child, uint32_t want)
+{
+	unsigned k = 0;
+
+	STEP();
+	while (child[k] < want)
+		k++;
+	return k;
+}
+
+/* The first pane of all with a block of at least so many granules; fit->panes if there's none. */
+static uint64_t first_pane(char *base, const struct fit *fit, uint32_t want)
+{
+	unsigned n = fit->uppers - 1;
+	const struct strip *strip;
+	uint64_t i = 0;
+	unsigned p;
+
+	STEP();
+	if (*upper_of(base, fit, n) < want)
+		return fit->panes;
+	while (n--) {
+		i *= FAN;
+		i += first_child(upper_of(base, fit, n) + i, want);
+	}
+	strip = strip_of(base, fit, i * STRIP_PANES);
+	p = first_child(strip->tall, want) * FAN;
+	p = (p + first_child(strip->wide + p, want)) * FAN;
+	return i * STRIP_PANES + p + first_child(strip->most + p, want);
+}
+
+/* The first pane under this node, which has one. */
 static uint64_t descend(char *base, const struct fit *fit, unsigned level, uint64_t i, uint32_t want)
 {
 	while (level) {
-		const uint32_t *child;
-
-		i *= fan_into(--level);
-		child = node(base, fit, level, i);
-		STEP();
-		while (*child < want) {
-			STEP();
-			child++;
-			i++;
-		}
+		i *= FAN;
+		i += first_child(node(base, fit, --level, i), want);
 	}
 	return i;
 }
@@ -230,29 +304,24 @@ static uint64_t next_pane(char *base, const struct fit *fit, uint64_t pane, uint
 	uint64_t i = pane;
 	unsigned level = 0;
 
-	if (pane == 0) {
-		level = top_level(fit);
-		return *node(base, fit, level, 0) >= want ? descend(base, fit, level, 0, want) :
-							    fit->panes;
-	}
+	if (pane == 0)
+		return first_pane(base, fit, want);
 	if (pane >= fit->panes)
 		return fit->panes;
 	for (;;) {
-		unsigned fan = fan_into(level);
-		uint64_t end = i - i % fan + fan;
+		uint64_t end = i - i % FAN + FAN;
 
 		/* Nodes beyond the last of a level exist up to a whole group, and are zero. */
-		for (; i < end; i++) {
-			STEP();
+		STEP();
+		for (; i < end; i++)
 			if (*node(base, fit, level, i) >= want)
 				return descend(base, fit, level, i, want);
-		}
 		/* The parent's next sibling; where it begins a group, that group's parent. */
 		do {
-			i /= fan_into(level++);
-			if (level == top_level(fit))
+			i /= FAN;
+			if (++level == top_level(fit))
 				return fit->panes;
-		} while (i % fan_into(level) == 0);
+		} while (i % FAN == 0);
 	}
 }
 
@@ -340,7 +409,6 @@ static int check_pane(char *base, const struct fit *fit, uint64_t pane, uint64_t
 /* Faults under a node; parts of the tree that are empty by their maximum aren't entered. */
 static int check_node(char *base, const struct fit *fit, unsigned level, uint64_t i, uint64_t *blocks)
 {
-	unsigned fan;
 	uint32_t found = 0;
 	int faults = 0;
 
@@ -348,14 +416,13 @@ static int check_node(char *base, const struct fit *fit, unsigned level, uint64_
 		return check_pane(base, fit, i, blocks);
 	if (*node(base, fit, level, i) == 0)
 		return 0;
-	fan = fan_into(level - 1);
-	for (unsigned k = 0; k < fan; k++) {
-		uint32_t child = *node(base, fit, level - 1, i * fan + k);
+	for (unsigned k = 0; k < FAN; k++) {
+		uint32_t child = *node(base, fit, level - 1, i * FAN + k);
 
 		if (child > found)
 			found = child;
 		if (child)
-			faults += check_node(base, fit, level - 1, i * fan + k, blocks);
+			faults += check_node(base, fit, level - 1, i * FAN + k, blocks);
 	}
 	if (found != *node(base, fit, level, i)) {
 		fault("maximum of a node", i, *node(base, fit, level, i), found);

@@ -5,11 +5,11 @@
  * which a free block starts, and a number says how large the largest of these is. Above the panes
  * stands a tree of maxima:
  *
- *	upper 2                     [ root ]
- *	upper 1            [ 16 of upper 0 ] ...                           1 MiB   each
- *	upper 0       [ one a strip ] ...                                  64 KiB  each
- *	strip         tall[8]                                              8 KiB   each
- *	              most[64]   starts[64]                                1 KiB   each, a pane
+ *	upper 1            [ 4 of upper 0 ] ... and so on, up to the root     256 KiB each
+ *	upper 0       [ one a strip ] ...                                      64 KiB each
+ *	strip         tall[4]                                                  16 KiB each
+ *	              wide[16]                                                  4 KiB each
+ *	              most[64]   starts[64]                                     1 KiB each, a pane
  *
  * A search descends from the root to the first pane that has a block large enough and looks at the
  * at most 64 blocks which start there. A change climbs as long as it changes a maximum. Both are
@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define FIT_PANE	64u	/* granules */
-#define FIT_UPPERS	7
+#define FIT_UPPERS	13
 
 struct fit {
 	uint64_t origin;	/* place of the first granule covered */
@@ -59,6 +59,9 @@ void fit_remove(char *base, struct fit *fit, uint64_t at, uint64_t size);
 
 /* A block in it, at the same place, grew from one size to another; its tag says the new one. */
 void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t size);
+
+/* A block in it is cut at its low end: it begins at `to` now, where its new tag is. */
+void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest);
 
 /* The lowest free block of at least size granules from place `from` on; 0 if there is none. */
 uint64_t fit_find(char *base, const struct fit *fit, uint64_t size, uint64_t from);

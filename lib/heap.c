@@ -25,6 +25,17 @@ static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
 	fit_insert(base, &heap->fit, at, size);
 }
 
+/* The free block at `at` keeps its granules from `to` on, and those before become something else. */
+static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
+{
+	uint64_t size = tag_size(tag_at(base, at));
+	uint64_t rest = size - (to - at);
+
+	tag_write(base, to, rest, TAG_FREE, heap->plot, heap->key, false);
+	footer_write(base, to, rest);
+	fit_cut(base, &heap->fit, at, size, to, rest);
+}
+
 /* A free block leaves the index; its granules are about to become something else. */
 static uint64_t pull_free(char *base, struct heap *heap, uint64_t at)
 {
@@ -112,15 +123,17 @@ bool heap_find_aligned(char *base, const struct heap *heap, uint64_t size, uint6
 void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
 	       enum tag_state state)
 {
-	uint64_t end = at + pull_free(base, heap, at);
+	uint64_t end = at + tag_size(tag_at(base, at));
 
+	if (place + size == end) {
+		pull_free(base, heap, at);
+		tag_set_prev_free(tag_at(base, end), false);
+	} else {
+		cut_free(base, heap, at, place + size);
+	}
 	if (place != at)
 		put_free(base, heap, at, place - at);
 	tag_write(base, place, size, state, heap->plot, heap->key, place != at);
-	if (place + size != end)
-		put_free(base, heap, place + size, end - place - size);
-	else
-		tag_set_prev_free(tag_at(base, end), false);
 	heap->used += size;
 	heap->blocks++;
 }
@@ -128,21 +141,20 @@ void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint6
 unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
 		       enum tag_state state)
 {
-	uint64_t end = at + pull_free(base, heap, at);
-	unsigned taken = 0;
+	uint64_t total = tag_size(tag_at(base, at));
+	uint64_t fits = count * size <= total ? count : total / size;
 
-	do {
-		tag_write(base, at, size, state, heap->plot, heap->key, false);
-		at += size;
-		taken++;
-	} while (taken < count && end - at >= size);
-	if (at != end)
-		put_free(base, heap, at, end - at);
-	else
-		tag_set_prev_free(tag_at(base, end), false);
-	heap->used += taken * size;
-	heap->blocks += taken;
-	return taken;
+	if (fits * size == total) {
+		pull_free(base, heap, at);
+		tag_set_prev_free(tag_at(base, at + total), false);
+	} else {
+		cut_free(base, heap, at, at + fits * size);
+	}
+	for (uint64_t i = 0; i < fits; i++)
+		tag_write(base, at + i * size, size, state, heap->plot, heap->key, false);
+	heap->used += fits * size;
+	heap->blocks += fits;
+	return (unsigned)fits;
 }
 
 uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,

@@ -205,11 +205,33 @@ unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, uns
 	return had;
 }
 
-/* Shell's sort, with the gaps of Ciura (2001): a batch is short, and mostly in order already. */
+static void reverse(uint64_t *places, unsigned count)
+{
+	for (unsigned i = 0, k = count - 1; i < k; i++, k--) {
+		uint64_t place = places[i];
+
+		places[i] = places[k];
+		places[k] = place;
+	}
+}
+
+/*
+ * Ascending: most batches are that already, or the other way round; else by Shell's sort, with the
+ * gaps of Ciura (2001).
+ */
 static void sort(uint64_t *places, unsigned count)
 {
 	static const unsigned gaps[] = { 132, 57, 23, 10, 4, 1 };
+	unsigned rises = 0;
 
+	for (unsigned i = 1; i < count; i++)
+		rises += places[i - 1] < places[i];
+	if (rises + 1 == count)
+		return;
+	if (rises == 0) {
+		reverse(places, count);
+		return;
+	}
 	for (unsigned g = 0; g < sizeof(gaps) / sizeof(*gaps); g++) {
 		unsigned gap = gaps[g];
 

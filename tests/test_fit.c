@@ -108,8 +108,8 @@ END_TEST
  */
 START_TEST(steps_do_not_grow_with_blocks)
 {
-	uint64_t granules = UINT64_C(1) << 22;		/* 64 MiB: 6 levels, two million blocks */
-	uint64_t bound = 64 + 2 * 8 + 16 * FIT_UPPERS;
+	uint64_t granules = UINT64_C(1) << 22;		/* 64 MiB: 9 levels, two million blocks */
+	uint64_t bound = 64 + FIT_UPPERS + 3;
 	uint64_t most = 0;
 	uint64_t last = granules - 1;
 
