@@ -37,9 +37,13 @@ void *acre_calloc(struct acre *arena, size_t count, size_t size)
 
 void acre_free(struct acre *arena, void *block)
 {
-	struct cache *cache = thread_cache(arena);
+	struct cache *cache;
 
-	if (!cache_put(cache, block) && block)
+	/* NULL alone is no reason to give the thread a plot. */
+	if (!block)
+		return;
+	cache = thread_cache(arena);
+	if (!cache_put(cache, block))
 		release(arena, cache, block);
 }
 

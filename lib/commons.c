@@ -14,6 +14,15 @@ static size_t round_up(size_t n, size_t to)
 	return (n + to - 1) / to * to;
 }
 
+size_t commons_index_end(const struct acre *arena, size_t committed)
+{
+	const struct fit *fit = &arena->commons.fit;
+
+	return round_up(fit->upper[fit->uppers - 1] +
+			fit_used_bytes(fit, committed / GRANULE - arena->commons.start),
+			pages_size());
+}
+
 bool commons_commit(struct acre *arena, uint64_t place)
 {
 	char *base = arena_base(arena);
@@ -21,7 +30,7 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	size_t need = round_up((place + 1) * GRANULE, page);
 	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
 	size_t step = had / 4;
-	size_t last, index;
+	size_t last;
 
 	if (need <= had)
 		return true;
@@ -30,10 +39,8 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	step = round_up(had + step, page);
 	need = need < step ? step : need;
 	need = need < last ? need : last;
-	index = fit_used_bytes(&arena->commons.fit, need / GRANULE - arena->commons.start);
 	/* What's committed already, at the front of the index, may be committed again. */
-	if (!pages_commit(base, round_up(arena->commons.fit.upper[arena->commons.fit.uppers - 1] +
-					 index, page)) ||
+	if (!pages_commit(base, commons_index_end(arena, need)) ||
 	    !pages_commit(base + had, need - had))
 		return false;
 	atomic_store_explicit(&arena->committed, need, memory_order_relaxed);

@@ -36,6 +36,9 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 /* A lease comes back. Takes the lock itself. */
 void commons_unlease(struct acre *arena, uint64_t at);
 
+/* Where the part of the index ends, in bytes from base, that goes with so many committed bytes. */
+size_t commons_index_end(const struct acre *arena, size_t committed);
+
 /* Makes the arena accessible up to this place, and the index that goes with it. */
 bool commons_commit(struct acre *arena, uint64_t place);
 

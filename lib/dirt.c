@@ -100,6 +100,31 @@ void dirt_zero(struct acre *arena, size_t start, size_t bytes)
 	}
 }
 
+void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes)
+{
+	char *base = arena_base(arena);
+	size_t page_bytes = arena->page * GRANULE;
+	size_t end = from + bytes;
+
+	if (!arena->dirt) {
+		memcpy(base + to, base + from, bytes);
+		return;
+	}
+	while (from < end) {
+		bool dirty = is_dirty(arena, from / page_bytes);
+		size_t stop = next_page(arena, from / page_bytes, (end - 1) / page_bytes + 1, !dirty) *
+			      page_bytes;
+
+		stop = stop < end ? stop : end;
+		if (dirty)
+			memcpy(base + to, base + from, stop - from);
+		else
+			dirt_zero(arena, to, stop - from);
+		to += stop - from;
+		from = stop;
+	}
+}
+
 size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
 {
 	size_t page_bytes = arena->page * GRANULE;

@@ -26,6 +26,12 @@ void dirt_mark(struct acre *arena, uint64_t at, uint64_t size);
 /* Bytes [start, start + bytes) from base, inside a block that isn't marked yet, become zero. */
 void dirt_zero(struct acre *arena, size_t start, size_t bytes);
 
+/*
+ * Copies bytes from one block to another that isn't marked yet; pages that were never touched are
+ * neither read nor, where they can be left alone, written.
+ */
+void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes);
+
 /* The pages wholly inside the free block at `at` go to the OS, at most limit bytes; bytes given. */
 size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit);
 

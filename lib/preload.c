@@ -14,12 +14,14 @@
  */
 #include <acre/acre.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "budget.h"
@@ -48,6 +50,36 @@ static _Noreturn void give_up(const char *text, const char *advice)
 	_exit(2);
 }
 
+/*
+ * Where statistics go at the end: a copy of stderr, since many programs close theirs as they exit.
+ * The program may have closed the copy too, and opened something else under its number.
+ */
+static struct {
+	int fd;
+	dev_t device;
+	ino_t inode;
+} statistics = { .fd = -1 };
+
+static void keep_stderr(void)
+{
+	struct stat now;
+
+	statistics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
+	if (statistics.fd >= 0 && fstat(statistics.fd, &now) == 0) {
+		statistics.device = now.st_dev;
+		statistics.inode = now.st_ino;
+	}
+}
+
+static int kept_stderr(void)
+{
+	struct stat now;
+
+	return statistics.fd >= 0 && fstat(statistics.fd, &now) == 0 &&
+	       now.st_dev == statistics.device && now.st_ino == statistics.inode ?
+		       statistics.fd : STDERR_FILENO;
+}
+
 static void start(void)
 {
 	struct acre_options options = { 0 };
@@ -55,6 +87,8 @@ static void start(void)
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
+	if (is_on("ACRE_STATS"))
+		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
 	if (text) {
@@ -246,31 +280,37 @@ PUBLIC int malloc_trim(size_t pad)
 	return acre_trim(arena_of()) != 0;
 }
 
-static void say(const char *what, uint64_t number)
+static void say(int fd, const char *what, uint64_t number)
 {
 	struct line line = { 0 };
 
 	line_text(&line, what);
 	line_number(&line, number);
-	report(&line);
+	report_to(fd, &line);
 }
 
-PUBLIC void malloc_stats(void)
+static void say_statistics(int fd)
 {
 	struct acre_stats stats;
 
 	acre_stats(arena_of(), &stats);
-	say("arena bytes     ", stats.size);
-	say("live bytes      ", stats.live_bytes);
-	say("live blocks     ", stats.live_blocks);
-	say("peak live bytes ", stats.peak_live_bytes);
-	say("cached bytes    ", stats.cached_bytes);
-	say("free bytes      ", stats.free_bytes);
-	say("largest free    ", stats.largest_free);
-	say("resident bytes  ", stats.resident_bytes);
-	say("plots           ", stats.plots);
-	say("leases          ", stats.leases);
-	say("refusals        ", stats.refusals);
+	say(fd, "process         ", (uint64_t)getpid());
+	say(fd, "arena bytes     ", stats.size);
+	say(fd, "live bytes      ", stats.live_bytes);
+	say(fd, "live blocks     ", stats.live_blocks);
+	say(fd, "peak live bytes ", stats.peak_live_bytes);
+	say(fd, "cached bytes    ", stats.cached_bytes);
+	say(fd, "free bytes      ", stats.free_bytes);
+	say(fd, "largest free    ", stats.largest_free);
+	say(fd, "resident bytes  ", stats.resident_bytes);
+	say(fd, "plots           ", stats.plots);
+	say(fd, "leases          ", stats.leases);
+	say(fd, "refusals        ", stats.refusals);
+}
+
+PUBLIC void malloc_stats(void)
+{
+	say_statistics(STDERR_FILENO);
 }
 
 PUBLIC int malloc_info(int options, FILE *file)
@@ -334,5 +374,5 @@ PUBLIC int mallopt(int option, int value)
 static __attribute__((destructor)) void finish(void)
 {
 	if (acre_default() && is_on("ACRE_STATS"))
-		malloc_stats();
+		say_statistics(kept_stderr());
 }

@@ -48,7 +48,7 @@ void line_address(struct line *line, const void *address)
 	line_digits(line, (uintptr_t)address, 16);
 }
 
-void report(const struct line *line)
+void report_to(int fd, const struct line *line)
 {
 	char text[sizeof(line->text) + 8];
 	size_t used = 6;
@@ -59,13 +59,18 @@ void report(const struct line *line)
 	used += line->used;
 	text[used++] = '\n';
 	while (used) {
-		ssize_t n = write(STDERR_FILENO, p, used);
+		ssize_t n = write(fd, p, used);
 
 		if (n <= 0)
 			return;
 		p += n;
 		used -= (size_t)n;
 	}
+}
+
+void report(const struct line *line)
+{
+	report_to(STDERR_FILENO, line);
 }
 
 _Noreturn void report_misuse(const char *what, const void *address, uint64_t granules, unsigned plot,

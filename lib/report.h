@@ -17,7 +17,8 @@ void line_text(struct line *line, const char *text);
 void line_number(struct line *line, uint64_t number);
 void line_address(struct line *line, const void *address);
 
-/* Writes "acre: ", the line and a newline to stderr. */
+/* Writes "acre: ", the line and a newline to a file descriptor; or to stderr. */
+void report_to(int fd, const struct line *line);
 void report(const struct line *line);
 
 /* Says what is wrong with the block at address, and aborts. granules 0: its size isn't known. */

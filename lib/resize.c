@@ -96,17 +96,35 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	return true;
 }
 
-static void *move(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had, size_t size)
+/* A new block gets the content of a large one: its pages, or a copy of those that were touched. */
+static void *move_large(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had,
+			size_t size)
 {
 	char *base = arena_base(arena);
-	void *block = payload_at(base, at);
-	void *fresh = supply(arena, cache, size, 0, false);
+	uint64_t to = supply_place(arena, cache, size, 0);
 
-	if (!fresh)
+	if (!to)
 		return NULL;
-	if (had < REMAP_LEAST || !move_pages(arena, at, place_of(base, fresh), had))
-		memcpy(fresh, block, payload_bytes(had));
-	if (!cache_put(cache, block))
+	SHADOW_SHOW(payload_at(base, to), payload_bytes(tag_size(tag_at(base, to))));
+	if (!move_pages(arena, at, to, had))
+		dirt_copy(arena, (to + 1) * GRANULE, (at + 1) * GRANULE, payload_bytes(had));
+	dirt_mark(arena, to, tag_size(tag_at(base, to)));
+	return payload_at(base, to);
+}
+
+static void *move(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had, size_t size)
+{
+	void *block = payload_at(arena_base(arena), at);
+	void *fresh;
+
+	if (had >= REMAP_LEAST) {
+		fresh = move_large(arena, cache, at, had, size);
+	} else {
+		fresh = supply(arena, cache, size, 0, false);
+		if (fresh)
+			memcpy(fresh, block, payload_bytes(had));
+	}
+	if (fresh && !cache_put(cache, block))
 		release(arena, cache, block);
 	return fresh;
 }

@@ -3,6 +3,7 @@
  */
 #include "arena.h"
 #include "cache.h"
+#include "commons.h"
 #include "pages.h"
 #include "plot.h"
 
@@ -44,6 +45,28 @@ static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
 	lock_drop(&plot->lock);
 }
 
+/*
+ * Bytes of the arena that are in memory, looked for where something can be: below what's committed,
+ * and from the end of the commons on.
+ */
+static size_t resident(struct acre *arena, uint64_t end)
+{
+	char *base = arena_base(arena);
+	size_t page = pages_size();
+	size_t committed, index, plots;
+
+	if (!arena->mapped)
+		return pages_resident((char *)((uintptr_t)base & ~(uintptr_t)(page - 1)), arena->size);
+	committed = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+	index = commons_index_end(arena, committed);
+	plots = end * GRANULE / page * page;
+	if (committed > plots)
+		committed = plots;
+	return pages_resident(base, index) +
+	       (committed > index ? pages_resident(base + index, committed - index) : 0) +
+	       pages_resident(base + plots, arena->mapped - plots);
+}
+
 static size_t above(uint64_t n, uint64_t than)
 {
 	return n > than ? (size_t)(n - than) : 0;
@@ -53,9 +76,9 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 {
 	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
 	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-	size_t page = pages_size();
 	struct sums sums = { 0 };
 	size_t cached_blocks = 0;
+	uint64_t end;
 
 	*stats = (struct acre_stats){ .size = arena->size };
 	for (uint32_t id = 1; id <= count; id++)
@@ -65,6 +88,7 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	sums.used += arena->commons.used - arena->lease_granules;
 	sums.blocks += arena->commons.blocks - arena->leases;
 	stats->leases = arena->leases;
+	end = arena->commons.end;
 	lock_drop(&arena->lock);
 
 	/* Caches move while they are counted: a difference may pass zero for a moment. */
@@ -74,6 +98,5 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	stats->largest_free = sums.largest ? payload_bytes(sums.largest) : 0;
 	stats->refusals = atomic_load_explicit(&arena->refusals, memory_order_relaxed);
 	stats->peak_live_bytes = arena_peak(arena, stats->live_bytes);
-	stats->resident_bytes = arena->mapped ? pages_resident(arena, arena->mapped) :
-		pages_resident((char *)((uintptr_t)arena & ~(uintptr_t)(page - 1)), arena->size);
+	stats->resident_bytes = resident(arena, end);
 }

@@ -103,22 +103,20 @@ static void *from_bin(struct cache *cache, size_t size, bool zero)
 	return block;
 }
 
-void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)
+static uint64_t refuse(struct acre *arena)
+{
+	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+	errno = ENOMEM;
+	return 0;
+}
+
+uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment)
 {
 	uint64_t granules, at;
 
 	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
-		goto refuse;
-	if (cache->plot && alignment <= GRANULE && granules_for(size) <= CLASSED_MOST) {
-		void *block = from_bin(cache, size, zero);
-
-		if (block) {
-			purge_maybe(arena);
-			return block;
-		}
-	}
-	granules = wanted_granules(cache, size);
-	at = from_own(arena, cache->plot, granules, alignment);
+		return refuse(arena);
+	at = from_own(arena, cache->plot, wanted_granules(cache, size), alignment);
 	if (!at && arena->plot_bytes) {
 		supply_reclaim(arena, cache);
 		granules = granules_for(size);
@@ -126,14 +124,24 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 		if (!at)
 			at = from_others(arena, granules, alignment);
 	}
-	if (at) {
-		void *block = finish(arena, at, zero);
+	purge_maybe(arena);
+	return at ? at : refuse(arena);
+}
 
-		purge_maybe(arena);
-		return block;
+void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)
+{
+	uint64_t at;
+
+	/* The first comparison keeps the second's sum from overflowing. */
+	if (cache->plot && alignment <= GRANULE && (uint64_t)size <= REQUEST_MOST &&
+	    granules_for(size) <= CLASSED_MOST) {
+		void *block = from_bin(cache, size, zero);
+
+		if (block) {
+			purge_maybe(arena);
+			return block;
+		}
 	}
-refuse:
-	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
-	errno = ENOMEM;
-	return NULL;
+	at = supply_place(arena, cache, size, alignment);
+	return at ? finish(arena, at, zero) : NULL;
 }

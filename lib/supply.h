@@ -24,6 +24,9 @@
  */
 void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero);
 
+/* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if refused. */
+uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment);
+
 /* Step 4. cache may be cache_none. */
 void supply_reclaim(struct acre *arena, struct cache *cache);
 
