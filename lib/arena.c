@@ -290,13 +290,22 @@ static bool withdraw(struct acre *arena)
 	return found;
 }
 
+/* Whoever gets the range next finds it as if no block had been in it. */
+static void show_all(struct acre *arena)
+{
+	size_t committed = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+
+	SHADOW_SHOW(arena, committed < arena->size ? committed : arena->size);
+	(void)committed;
+}
+
 int acre_destroy(struct acre *arena)
 {
 	if (!arena || arena == acre_default() || !withdraw(arena)) {
 		errno = EINVAL;
 		return -1;
 	}
-	SHADOW_SHOW(arena, arena->mapped ? arena->mapped : arena->size);
+	show_all(arena);
 	for (uint32_t id = 1; id <= arena->plot_count; id++)
 		lock_end(&plot_at(arena, id)->lock);
 	lock_end(&arena->lock);

@@ -339,7 +339,7 @@ static bool sent_twice(const struct cache *cache, unsigned i, const void *block)
 static bool salvageable(struct acre *arena, void *block)
 {
 	char *base = arena_base(arena);
-	uint64_t offset = (uint64_t)((char *)block - base);
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
 
 	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
 		return false;

@@ -77,11 +77,12 @@ static inline void *bin_pop(struct bin *bin)
 {
 	entry *top = bin_top(bin);
 	void *block = atomic_load_explicit(top, memory_order_relaxed);
-	struct tag *tag = (struct tag *)block - 1;
+	struct tag *tag;
 	uint32_t face;
 
 	if (RARELY(!block))
 		return NULL;
+	tag = (struct tag *)block - 1;
 	face = tag_face(tag);
 	if (RARELY(face_state(face) != TAG_CACHED))
 		return NULL;
@@ -117,14 +118,15 @@ static inline void *cache_take(struct cache *cache, size_t size)
  */
 static inline bool cache_put(struct cache *cache, void *block)
 {
-	uint64_t offset = (uint64_t)((char *)block - cache->base);
-	struct tag *tag = (struct tag *)block - 1;
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->base;
+	struct tag *tag;
 	uint32_t twice, face;
 	struct bin *bin;
 	entry *top;
 
 	if (RARELY(offset >= cache->size))
 		return false;
+	tag = (struct tag *)block - 1;
 	twice = tag_span(tag) & ~SPAN_PREV_FREE;
 	face = tag_face(tag);
 	if (RARELY(face != (cache->live | tag_hash_small((uint32_t)offset, twice, cache->key))))

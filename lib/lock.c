@@ -35,11 +35,11 @@ static _Thread_local struct {
 	uint32_t rank[HELD_MOST];
 } held;
 
-void lock_note_take(uint32_t rank)
+void lock_note_take(uint32_t rank, bool waits)
 {
 	struct line line = { 0 };
 
-	if (held.forking || !held.count || held.rank[held.count - 1] < rank) {
+	if (!waits || held.forking || !held.count || held.rank[held.count - 1] < rank) {
 		if (held.count < HELD_MOST)
 			held.rank[held.count] = rank;
 		held.count++;

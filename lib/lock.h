@@ -26,14 +26,18 @@ struct lock {
 };
 
 #ifdef ACRE_CHECKS
-/* The ranks that this thread holds, and whether it is in fork, where arenas follow each other. */
-void lock_note_take(uint32_t rank);
+/*
+ * The ranks that this thread holds, and whether it is in fork, where arenas follow each other. Who
+ * only tries doesn't wait, and may do so in any order.
+ */
+void lock_note_take(uint32_t rank, bool waits);
 void lock_note_drop(uint32_t rank);
 void lock_note_fork(bool forking);
 #else
-static inline void lock_note_take(uint32_t rank)
+static inline void lock_note_take(uint32_t rank, bool waits)
 {
 	(void)rank;
+	(void)waits;
 }
 
 static inline void lock_note_drop(uint32_t rank)
@@ -52,7 +56,7 @@ void lock_end(struct lock *lock);
 
 static inline void lock_take(struct lock *lock)
 {
-	lock_note_take(lock->rank);
+	lock_note_take(lock->rank, true);
 	pthread_mutex_lock(&lock->mutex);
 }
 
@@ -67,7 +71,7 @@ static inline bool lock_try(struct lock *lock)
 {
 	if (pthread_mutex_trylock(&lock->mutex) != 0)
 		return false;
-	lock_note_take(lock->rank);
+	lock_note_take(lock->rank, false);
 	return true;
 }
 

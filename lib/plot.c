@@ -90,6 +90,7 @@ static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 		return false;
 
 	index = (at + 1) * GRANULE + sizeof(struct lease);
+	SHADOW_SHOW(payload_at(base, at), (lease_overhead(granted) - 2) * GRANULE);
 	dirt_zero(arena, index - sizeof(struct lease),
 		  (lease_overhead(granted) - 2) * GRANULE);
 	dirt_mark(arena, at, lease_overhead(granted));
@@ -389,6 +390,7 @@ static struct plot *new_plot(struct acre *arena)
 	plot = plot_at(arena, id);
 	if (arena->mapped && !pages_commit(plot, arena->plot_bytes))
 		return NULL;
+	SHADOW_SHOW(plot, arena->plot_bytes);
 	memset(plot, 0, offsetof(struct plot, room));
 	lock_init(&plot->lock, id);
 	plot->id = id;

@@ -28,7 +28,7 @@ static const char *cause_of(char *base, uint64_t at, uint32_t key)
 uint64_t release_expect(const struct acre *arena, const void *block, const char *call)
 {
 	char *base = arena_base(arena);
-	size_t offset = (size_t)((const char *)block - base);
+	size_t offset = (uintptr_t)block - (uintptr_t)base;
 	const struct tag *tag;
 	uint64_t at, size;
 
