@@ -172,6 +172,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	struct acre *arena = base;
 
 	arena->serial = next_serial();
+	arena->seal = arena_seal(arena);
 	arena->size = size;
 	arena->mapped = mapped;
 	arena->page = pages_size() / GRANULE;
@@ -310,6 +311,7 @@ int acre_destroy(struct acre *arena)
 		lock_end(&plot_at(arena, id)->lock);
 	lock_end(&arena->lock);
 	arena->serial = 0;
+	arena->seal = 0;
 	if (arena->mapped)
 		pages_release(arena, arena->mapped);
 	return 0;

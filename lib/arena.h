@@ -41,7 +41,8 @@ struct cache_plan {
 
 struct acre {
 	/* Settled at creation. */
-	uint64_t serial;		/* never used twice by a process; 0 = not an arena */
+	uint64_t serial;		/* never used twice by a process */
+	uint64_t seal;			/* arena_seal(), until it's destroyed */
 	size_t size;
 	size_t mapped;			/* bytes from the OS; 0 = the caller's buffer */
 	unsigned flags;
@@ -64,6 +65,7 @@ struct acre {
 	_Atomic size_t committed;	/* bytes from base; read by others too */
 	uint32_t plot_count;		/* slabs in use or idle: plots 1 to plot_count */
 	uint32_t plot_reserved;		/* of these and the next, how many are set aside */
+	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
 	uint64_t leases;
 	uint64_t lease_granules;
@@ -77,6 +79,12 @@ struct acre {
 	_Atomic uint64_t freed_bytes;	/* since the last purge */
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
 };
+
+/* What tells an arena from other memory. */
+static inline uint64_t arena_seal(const struct acre *arena)
+{
+	return (arena->serial ^ (uintptr_t)arena) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
 
 static inline char *arena_base(const struct acre *arena)
 {

@@ -61,6 +61,11 @@ size_t cache_size(const struct cache_plan *plan)
 	return sizeof(struct cache) + plan->entries * sizeof(entry);
 }
 
+static char *base_of(const struct cache *cache)
+{
+	return arena_base(cache->arena);
+}
+
 static entry *bottom(const struct cache *cache, unsigned class)
 {
 	return (entry *)(uintptr_t)cache->entries + cache->arena->plan.first[class];
@@ -78,7 +83,7 @@ static unsigned bin_limit(const struct cache *cache, unsigned class)
 
 void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint32_t plot_id)
 {
-	cache->base = arena_base(arena);
+	cache->first = arena_base(arena) + GRANULE;
 	cache->size = arena->size;
 	cache->key = arena->key;
 	cache->live = TAG_LIVE | plot_id << FACE_PLOT_SHIFT;
@@ -106,7 +111,7 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	uint64_t places[BATCH_MOST];
 
 	for (unsigned i = 0; i < count; i++)
-		places[i] = place_of(cache->base,
+		places[i] = place_of(base_of(cache),
 				     atomic_load_explicit(&oldest[i], memory_order_relaxed));
 	for (unsigned i = 0; i < left; i++)
 		atomic_store_explicit(&oldest[i],
@@ -211,13 +216,13 @@ void *cache_refill(struct cache *cache, unsigned class)
 	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
 	 */
 	for (unsigned i = had; i > 1; i--)
-		bin_push(bin, bin_top(bin), payload_at(cache->base, places[i - 1]));
+		bin_push(bin, bin_top(bin), payload_at(base_of(cache), places[i - 1]));
 	lock_drop(&plot->lock);
 	if (!had)
 		return NULL;
-	tag_set_state(tag_at(cache->base, places[0]), TAG_LIVE);
-	SHADOW_SHOW(payload_at(cache->base, places[0]), payload_bytes(class_granules(class)));
-	return payload_at(cache->base, places[0]);
+	tag_set_state(tag_at(base_of(cache), places[0]), TAG_LIVE);
+	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(class_granules(class)));
+	return payload_at(base_of(cache), places[0]);
 }
 
 bool cache_keep(struct cache *cache, void *block, unsigned class)
@@ -250,7 +255,7 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 	if (owner == 0) {
 		lock_take(&arena->lock);
 		for (unsigned i = 0; i < count; i++) {
-			heap_expect(cache->base, places[i], 0, cache->key, TAG_CACHED);
+			heap_expect(base_of(cache), places[i], 0, cache->key, TAG_CACHED);
 			commons_give(arena, places[i]);
 		}
 		lock_drop(&arena->lock);
@@ -264,11 +269,11 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		bytes += payload_bytes(tag_size(tag_at(cache->base, places[i])));
+		bytes += payload_bytes(tag_size(tag_at(base_of(cache), places[i])));
 		if (i + 1 < count)
-			link_write(cache->base, places[i], places[i + 1]);
+			link_write(base_of(cache), places[i], places[i + 1]);
 	}
-	plot_post(plot, cache->base, places[0], places[count - 1], count, bytes);
+	plot_post(plot, base_of(cache), places[0], places[count - 1], count, bytes);
 }
 
 /* All blocks in `remote` go to their owners. */
@@ -289,7 +294,7 @@ static void send_remotes(struct cache *cache)
 			if (i == 0)
 				owner = plot;
 			if (plot == owner)
-				places[own++] = place_of(cache->base, block);
+				places[own++] = place_of(base_of(cache), block);
 			else
 				atomic_store_explicit(&cache->remote[left++], block,
 						      memory_order_relaxed);

@@ -39,7 +39,7 @@ struct bin {
 
 struct cache {
 	/* What the fast path of a free needs, in one line. */
-	char *base;
+	char *first;			/* a granule above base: less can't be a payload */
 	uint64_t size;			/* of the arena; 0 = this cache is nobody's */
 	uint32_t key;
 	uint32_t live;			/* a live block's face, but for the check bits */
@@ -118,7 +118,7 @@ static inline void *cache_take(struct cache *cache, size_t size)
  */
 static inline bool cache_put(struct cache *cache, void *block)
 {
-	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->base;
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
 	struct tag *tag;
 	uint32_t twice, face;
 	struct bin *bin;

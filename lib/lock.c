@@ -7,6 +7,8 @@
 
 #include "report.h"
 
+_Thread_local bool lock_holds_all;
+
 void lock_init(struct lock *lock, uint32_t rank)
 {
 	pthread_mutexattr_t attributes;
@@ -27,10 +29,9 @@ void lock_end(struct lock *lock)
 }
 
 #ifdef ACRE_CHECKS
-#define HELD_MOST 64	/* only fork holds more, and it checks nothing */
+#define HELD_MOST 8	/* nobody holds more than two or three */
 
 static _Thread_local struct {
-	bool forking;
 	unsigned count;
 	uint32_t rank[HELD_MOST];
 } held;
@@ -39,7 +40,7 @@ void lock_note_take(uint32_t rank, bool waits)
 {
 	struct line line = { 0 };
 
-	if (!waits || held.forking || !held.count || held.rank[held.count - 1] < rank) {
+	if (!waits || !held.count || held.rank[held.count - 1] < rank) {
 		if (held.count < HELD_MOST)
 			held.rank[held.count] = rank;
 		held.count++;
@@ -64,10 +65,5 @@ void lock_note_drop(uint32_t rank)
 	for (; i && i < held.count && i < HELD_MOST; i++)
 		held.rank[i - 1] = held.rank[i];
 	held.count--;
-}
-
-void lock_note_fork(bool forking)
-{
-	held.forking = forking;
 }
 #endif

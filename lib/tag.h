@@ -97,8 +97,8 @@ static inline uint64_t payload_bytes(uint64_t granules)
 }
 
 /*
- * The check bits of a small block, in their place in the face. offset is the payload's, in bytes from
- * base; twice is twice the granules, as they stand in the span. Both modulo 2^32.
+ * The check bits of a small block, in their place in the face. offset is that of its granule, the one
+ * with the tag, in bytes from base; twice is twice the granules, as they stand in the span. Both modulo 2^32.
  */
 static inline uint32_t tag_hash_small(uint32_t offset, uint32_t twice, uint32_t key)
 {
@@ -108,7 +108,7 @@ static inline uint32_t tag_hash_small(uint32_t offset, uint32_t twice, uint32_t 
 /* Those of any block. A larger one's differ in a bit, so that it's never taken for a small one. */
 static inline uint32_t tag_hash(uint64_t at, uint64_t granules, uint32_t key)
 {
-	uint32_t hash = tag_hash_small((uint32_t)((at + 1) * GRANULE), (uint32_t)granules * 2, key);
+	uint32_t hash = tag_hash_small((uint32_t)(at * GRANULE), (uint32_t)granules * 2, key);
 
 	return granules < SMALL_GRANULES ? hash : hash ^ FACE_LARGE;
 }

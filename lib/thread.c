@@ -15,8 +15,13 @@
 #include <stddef.h>
 
 #include "plot.h"
+#include "report.h"
 
-_Thread_local struct acre_thread acre_private_thread = { .home = &cache_none };
+_Thread_local struct acre_thread acre_private_thread = {
+	.home = &cache_none,
+	/* What isn't an arena has any serial but this. */
+	.slots = { [0 ... THREAD_SLOTS - 1] = { .serial = THREAD_NO_ARENA } },
+};
 
 static pthread_key_t leaving_key;
 
@@ -54,6 +59,8 @@ struct cache *thread_join(struct acre *arena)
 	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
 	struct cache *cache;
 
+	if (arena->seal != arena_seal(arena))
+		report_misuse("arena", arena, 0, 0, "no arena is here; was it destroyed?");
 	if (!arena->plot_bytes || self->leaving)
 		return &cache_none;
 	cache = thread_held(arena);
@@ -64,7 +71,7 @@ struct cache *thread_join(struct acre *arena)
 			return &cache_none;
 		cache = &plot->cache;
 	}
-	if (self->slots[i].serial)
+	if (self->slots[i].serial != THREAD_NO_ARENA)
 		self->evicted = true;
 	self->slots[i].serial = arena->serial;
 	self->slots[i].cache = cache;
@@ -93,7 +100,7 @@ static void leave(void *user)
 	self->home = &cache_none;
 	arena_each(leave_arena, NULL);
 	for (unsigned i = 0; i < THREAD_SLOTS; i++)
-		self->slots[i].serial = 0;
+		self->slots[i].serial = THREAD_NO_ARENA;
 }
 
 static void lock_arena(struct acre *arena, void *user)
@@ -102,27 +109,24 @@ static void lock_arena(struct acre *arena, void *user)
 
 	(void)user;
 	for (;;) {
-		uint32_t count;
-
 		while (locked < atomic_load_explicit(&arena->plots_seen, memory_order_acquire))
-			lock_take(&plot_at(arena, ++locked)->lock);
-		lock_take(&arena->lock);
-		count = arena->plot_count;
-		if (locked == count)
-			return;
+			lock_seize(&plot_at(arena, ++locked)->lock);
+		lock_seize(&arena->lock);
+		if (locked == arena->plot_count)
+			break;
 		/* A plot came meanwhile: its lock precedes that of the commons. */
-		lock_drop(&arena->lock);
+		lock_yield(&arena->lock);
 	}
+	arena->plots_seized = locked;
 }
 
+/* A plot that this thread has made since isn't locked. */
 static void unlock_arena(struct acre *arena, void *user)
 {
-	uint32_t id = arena->plot_count;
-
 	(void)user;
-	lock_drop(&arena->lock);
-	for (; id; id--)
-		lock_drop(&plot_at(arena, id)->lock);
+	lock_yield(&arena->lock);
+	for (uint32_t id = arena->plots_seized; id; id--)
+		lock_yield(&plot_at(arena, id)->lock);
 }
 
 /* In the child: the plots of all threads but this one are without a thread. */
@@ -144,23 +148,23 @@ static void orphan_plots(struct acre *arena, void *user)
 
 static void before_fork(void)
 {
-	lock_take(&arena_registry);
-	lock_note_fork(true);
+	lock_seize(&arena_registry);
 	arena_visit(lock_arena, NULL);
+	lock_holds_all = true;
 }
 
 static void after_fork_parent(void)
 {
+	lock_holds_all = false;
 	arena_visit(unlock_arena, NULL);
-	lock_note_fork(false);
-	lock_drop(&arena_registry);
+	lock_yield(&arena_registry);
 }
 
 static void after_fork_child(void)
 {
+	lock_holds_all = false;
 	arena_visit(orphan_plots, &acre_private_thread);
-	lock_note_fork(false);
-	lock_drop(&arena_registry);
+	lock_yield(&arena_registry);
 }
 
 static void setup(void)

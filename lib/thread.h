@@ -11,7 +11,8 @@
 #include "arena.h"
 #include "cache.h"
 
-#define THREAD_SLOTS 16u
+#define THREAD_SLOTS	16u
+#define THREAD_NO_ARENA	UINT64_MAX
 
 struct acre_thread {
 	struct cache *home;		/* of the arena under malloc; cache_none if there is none */
