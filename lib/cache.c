@@ -3,8 +3,9 @@
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
- * arena may hold, other bins' limits are halved instead, in turn. Half a limit is fetched, and half
- * given back, the oldest first.
+ * arena may hold, other bins' limits are halved instead, in turn. Half a limit is fetched; a quarter is
+ * given back, the oldest first, so that a thread whose need swings by up to three quarters of a limit
+ * comes to rest.
  */
 #include "cache.h"
 
@@ -46,8 +47,8 @@ void cache_plan_init(struct cache_plan *plan, size_t budget)
 		size_t most = 0;
 
 		if (c) {
-			most = (c < SMALL_CLASSES ? budget : 2 * budget) / class_bytes(c);
-			most = most < 2 ? 2 : most > BATCH_MOST ? BATCH_MOST : most;
+			most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
+			most = most < 4 ? 4 : most > BATCH_MOST ? BATCH_MOST : most;
 		}
 		plan->first[c] = next;
 		plan->most[c] = (uint16_t)most;
@@ -234,7 +235,7 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 		widen(cache, class);
 	if (bin_top(bin) == bin->limit && bin_limit(cache, class) > 1) {
 		lock_take(&cache->plot->lock);
-		give_oldest(cache, class, (bin_limit(cache, class) + 1) / 2);
+		give_oldest(cache, class, (bin_limit(cache, class) + 3) / 4);
 		plot_drain(cache->arena, cache->plot);
 		lock_drop(&cache->plot->lock);
 	}

@@ -130,10 +130,13 @@ size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
 	size_t page_bytes = arena->page * GRANULE;
 	size_t page = at / arena->page + 1;
 	size_t last = (at + size) / arena->page;
+	size_t reached = atomic_load_explicit(&arena->committed, memory_order_relaxed) / page_bytes;
 	size_t given = 0;
 
 	if (!arena->dirt)
 		return 0;
+	/* Beyond what was ever committed no page is dirty but the last. */
+	last = last < reached ? last : reached;
 	while (given < limit && (page = next_page(arena, page, last, true)) < last) {
 		size_t stop = next_page(arena, page, last, false);
 

@@ -223,6 +223,7 @@ static void reverse(uint64_t *places, unsigned count)
 static void sort(uint64_t *places, unsigned count)
 {
 	static const unsigned gaps[] = { 132, 57, 23, 10, 4, 1 };
+	unsigned first = 0;
 	unsigned rises = 0;
 
 	for (unsigned i = 1; i < count; i++)
@@ -233,7 +234,10 @@ static void sort(uint64_t *places, unsigned count)
 		reverse(places, count);
 		return;
 	}
-	for (unsigned g = 0; g < sizeof(gaps) / sizeof(*gaps); g++) {
+	/* A gap is worth its pass in a batch of several times its size. */
+	while (gaps[first] > 1 && gaps[first] * 3 > count)
+		first++;
+	for (unsigned g = first; g < sizeof(gaps) / sizeof(*gaps); g++) {
 		unsigned gap = gaps[g];
 
 		for (unsigned i = gap; i < count; i++) {
@@ -251,6 +255,8 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 {
 	char *base = arena_base(arena);
 	uint64_t bytes = 0;
+	uint64_t lease_end = 0;
+	unsigned i = 0;
 
 	sort(places, count);
 	for (unsigned k = 0; k < count;) {
@@ -258,7 +264,11 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 		uint64_t size = 0;
 		uint64_t merged;
 		unsigned blocks = 0;
-		unsigned i = lease_of(plot, at);
+
+		if (at >= lease_end) {
+			i = lease_of(plot, at);
+			lease_end = plot_lease(arena, plot, i)->heap.end;
+		}
 
 		/* Neighbours become one before the index hears of them. */
 		do {
@@ -269,8 +279,10 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 		} while (k < count && places[k] == at + size);
 		heap_give(base, &plot_lease(arena, plot, i)->heap, at, size, blocks, &merged);
 		account(arena, plot, i, -(int64_t)size, -(int64_t)blocks);
-		if (lease_empty(arena, plot, i))
+		if (lease_empty(arena, plot, i)) {
 			retire(arena, plot, i);
+			lease_end = 0;
+		}
 		bytes += size * GRANULE;
 	}
 	atomic_fetch_add_explicit(&arena->freed_bytes, bytes, memory_order_relaxed);
