@@ -1,0 +1,155 @@
+#!/bin/bash
+# The command acre: what it hands on to the program, and what it says to bad input. TAP.
+set -euo pipefail
+
+build=${ACRE_BUILD:?is the build directory, where the command acre lies}
+acre=$build/acre
+unset ACRE_ARENA ACRE_STATS ACRE_NO_PURGE LD_PRELOAD
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+tests=0
+failed=0
+
+result() {
+	local verdict=$1 name=$2	# "ok", or what was wrong
+	tests=$((tests + 1))
+	if [ "$verdict" = ok ]; then
+		echo "ok $tests - $name"
+		return
+	fi
+	failed=$((failed + 1))
+	echo "not ok $tests - $name: $verdict"
+	sed 's/^/# stdout: /' "$scratch/out"
+	sed 's/^/# stderr: /' "$scratch/err"
+}
+
+skip() {
+	tests=$((tests + 1))
+	echo "ok $tests - $1 # SKIP $2"
+}
+
+# Runs acre with the arguments; its streams go to out and err, its status to $status.
+run() {
+	status=0
+	timeout 60 "$acre" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+}
+
+# complains NAME STATUS PATTERN ARGUMENT...: that status, and one line that the pattern matches.
+complains() {
+	local name=$1 wanted=$2 pattern=$3 verdict=ok
+	shift 3
+	run "$@"
+	[ "$status" = "$wanted" ] || verdict="status $status"
+	[ "$(wc -l <"$scratch/err")" = 1 ] || verdict="lines"
+	grep -q -E -- "^acre: .*$pattern" "$scratch/err" || verdict="text"
+	[ ! -s "$scratch/out" ] || verdict="stdout"
+	result "$verdict" "$name"
+}
+
+# accepted NAME PATTERN ARGUMENT...: status 0, and a line of standard output that matches.
+accepted() {
+	local name=$1 pattern=$2 verdict=ok
+	shift 2
+	run "$@"
+	[ "$status" = 0 ] || verdict="status $status"
+	grep -q -E -- "$pattern" "$scratch/out" || verdict="text"
+	[ ! -s "$scratch/err" ] || verdict="stderr"
+	result "$verdict" "$name"
+}
+
+for size in lots 1X 1KK -1 +1M 0x10000 1.5G '' ' 1M' '1M ' '50 %' 1e6 K %; do
+	complains "--arena '$size'" 2 'not a size|too small' run --arena "$size" -- true
+done
+complains "--arena beyond 64 bits" 2 'not a size|too large' run --arena 99999999999999999999 -- true
+complains "--arena beyond 64 bits by its unit" 2 'not a size|too large' \
+	run --arena 99999999999999T -- true
+complains "--arena 65535" 2 "'65535' is too small" run --arena 65535 -- true
+complains "--arena 63K" 2 "'63K' is too small" run --arena 63K -- true
+complains "--arena 0" 2 "'0'.*(too small|not a size)" run --arena 0 -- true
+complains "--arena 1T + 1" 2 "'1099511627777' is too large" run --arena 1099511627777 -- true
+complains "--arena=2T" 2 "'2T' is too large" run --arena=2T -- true
+complains "--arena alone" 2 'needs a value' run --arena
+complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
+complains "unknown short option" 2 "unknown option '-x'" run -x true
+complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true
+complains "no program" 2 'no program' run
+complains "no program after --" 2 'no program' run --arena 16M --
+complains "empty program" 2 'no program' run ''
+complains "unknown command" 2 "unknown command 'walk'" walk
+complains "no command" 2 'no command'
+complains "program not on the path" 127 'no-such-program: program not found' run -- no-such-program
+complains "program not at its place" 127 'program not found' run -- "$scratch/no-such-program"
+
+echo 'text' >"$scratch/text"
+complains "program not executable" 126 'Permission denied' run -- "$scratch/text"
+complains "program is a folder" 126 'Is a directory' run -- "$scratch"
+printf '#!%s/nowhere\n' "$scratch" >"$scratch/orphan"
+chmod +x "$scratch/orphan"
+complains "script without its interpreter" 127 'interpreter is not there' run -- "$scratch/orphan"
+
+export ACRE_ARENA=lots
+complains "ACRE_ARENA of the caller" 2 "ACRE_ARENA 'lots' is not a size" run -- true
+accepted "--arena before ACRE_ARENA" '^ACRE_ARENA=16M$' run --arena 16M -- env
+unset ACRE_ARENA
+
+accepted "--version" '^acre [0-9]+\.[0-9]+\.[0-9]+$' --version
+accepted "--help" '^usage: acre run' --help
+accepted "run --help" '^usage: acre run' run --help
+accepted "the preload" "^LD_PRELOAD=$build/.libs/libacre-malloc\.so$" run -- env
+accepted "the preload is mapped" 'libacre-malloc\.so$' run --arena 64M -- cat /proc/self/maps
+accepted "--arena SIZE" '^ACRE_ARENA=64M$' run --arena 64M env
+accepted "--arena=SIZE" '^ACRE_ARENA=50%$' run --arena=50% -- env
+accepted "--no-purge" '^ACRE_NO_PURGE=1$' run --no-purge -- env
+accepted "64K is a size, 1T too" '^ACRE_ARENA=1T$' run --arena 64K --arena 1T -- env
+accepted "arguments behind the program" '^--stats -- a b$' run -- echo --stats -- 'a b'
+
+run run --arena 64M --stats -- env
+verdict=ok
+[ "$status" = 0 ] && grep -q '^ACRE_STATS=1$' "$scratch/out" || verdict=variable
+grep -q '^acre' "$scratch/err" || verdict="no statistics"
+result "$verdict" "--stats, for a program that closes its standard error"
+
+# The loader itself refuses one of the two here: what counts is their order.
+export LD_PRELOAD=libm.so.6
+accepted "the caller's preload stays behind it" \
+	"^LD_PRELOAD=$build/.libs/libacre-malloc\.so:libm\.so\.6$" run -- env
+unset LD_PRELOAD
+
+run run -- bash -c 'exit 7'
+[ "$status" = 7 ] && verdict=ok || verdict="status $status"
+result "$verdict" "the program's exit status"
+
+# By its own name as much as through a script: the interpreter is what runs.
+if printf 'int main(void) { return 0; }\n' >"$scratch/s.c" &&
+	${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
+	complains "static program: a warning, and it runs" 0 'warning: .*statically linked' \
+		run -- "$scratch/static"
+	printf '#!%s/static\n' "$scratch" >"$scratch/script"
+	chmod +x "$scratch/script"
+	complains "script of a static interpreter" 0 'warning: .*statically linked' \
+		run -- "$scratch/script"
+else
+	skip "static program" "no static C library"
+fi
+cp "$(type -P true)" "$scratch/set-user-id"
+if [ "$(id -u)" = 0 ] && chown nobody "$scratch/set-user-id" 2>/dev/null; then
+	chmod 4755 "$scratch/set-user-id"
+	complains "set-user-id program: a warning, and it runs" 0 'warning: .*gains rights' \
+		run -- "$scratch/set-user-id"
+else
+	skip "set-user-id program" "not root"
+fi
+
+# As it will be found when installed, and moved: bin/acre and lib/libacre-malloc.so.
+mkdir -p "$scratch/moved/bin" "$scratch/moved/lib" "$scratch/with space/bin"
+cp "$acre" "$scratch/moved/bin/"
+cp "$build"/.libs/libacre-malloc.so "$build"/.libs/libacre.so.* "$scratch/moved/lib/"
+acre=$scratch/moved/bin/acre
+accepted "installed elsewhere" 'moved/.*libacre-malloc\.so$' run --arena 64M -- cat /proc/self/maps
+cp -r "$scratch/moved/." "$scratch/with space/"
+acre="$scratch/with space/bin/acre"
+complains "a place that LD_PRELOAD can't name" 126 "can't name" run -- true
+
+echo "1..$tests"
+[ "$failed" = 0 ]
