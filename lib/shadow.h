@@ -28,8 +28,8 @@
 #endif
 
 #ifdef ACRE_UNDER_TSAN
-void __tsan_write_range(void *address, unsigned long size);
-#define SHADOW_RETIRE(p, n) __tsan_write_range((p), (n))
+void __tsan_write_range(void *address, long size);
+#define SHADOW_RETIRE(p, n) __tsan_write_range((p), (long)(n))
 #else
 #define SHADOW_RETIRE(p, n) ((void)0)
 #endif

@@ -141,6 +141,9 @@ static void *consume(struct worker *worker, struct ring *ring)
 {
 	void *parcel;
 
+	/* Not before the ring has been full: with the most blocks under way it begins. */
+	while (atomic_load_explicit(&ring->cells[ring->count - 1], memory_order_relaxed) == NULL)
+		sched_yield();
 	for (unsigned i = 0; i < RING_BLOCKS; i++) {
 		while ((parcel = ring_get(ring)) == NULL)
 			sched_yield();
