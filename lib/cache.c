@@ -3,7 +3,7 @@
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
- * arena may hold, other bins' limits are halved instead, in turn. Half a limit is fetched; a quarter is
+ * arena may hold, other bins' limits are halved instead, now and then, in turn. Half a limit is fetched; a quarter is
  * given back, the oldest first, so that a thread whose need swings by up to three quarters of a limit
  * comes to rest.
  */
@@ -19,6 +19,7 @@
 #define START_BLOCKS	8u
 #define START_BYTES	4096u
 #define VICTIMS		8u
+#define PATIENCE	32u
 
 static entry nothing[1];
 
@@ -92,6 +93,7 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint
 	cache->plot = plot;
 	cache->granted = 0;
 	cache->victim = 1;
+	cache->denied = 0;
 	atomic_store_explicit(&cache->remotes, 0, memory_order_relaxed);
 	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
@@ -132,7 +134,9 @@ static bool grant(struct cache *cache, size_t bytes)
 {
 	struct acre *arena = cache->arena;
 
-	if (cache->granted + bytes > arena->cache_bytes)
+	if (cache->granted + bytes > arena->cache_bytes ||
+	    atomic_load_explicit(&arena->caches_granted, memory_order_relaxed) + bytes >
+		    arena->caches_bytes)
 		return false;
 	if (atomic_fetch_add_explicit(&arena->caches_granted, bytes, memory_order_relaxed) + bytes >
 	    arena->caches_bytes) {
@@ -187,6 +191,9 @@ static void widen(struct cache *cache, unsigned class)
 		wider = most;
 	bytes = (wider - limit) * class_bytes(class);
 	if (!grant(cache, bytes)) {
+		/* Where all bins are in use, they would only take from each other in a circle. */
+		if (++cache->denied % PATIENCE)
+			return;
 		take_from_others(cache, class);
 		if (!grant(cache, bytes))
 			return;

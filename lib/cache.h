@@ -49,6 +49,7 @@ struct cache {
 	struct plot *plot;
 	size_t granted;			/* sum of the limits, bytes */
 	unsigned victim;		/* the class whose limit is cut next */
+	unsigned denied;		/* how often a bin was to grow, and couldn't */
 	_Atomic uint32_t remotes;
 	_Atomic size_t remote_bytes;
 	entry remote[REMOTE_MOST];

@@ -12,6 +12,8 @@
 #define AGAIN_MS	10u
 #define PASS_BYTES	((size_t)64 << 20)
 
+_Thread_local unsigned purge_ticks;
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;

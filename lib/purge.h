@@ -10,13 +10,19 @@
 #include "arena.h"
 
 #define PURGE_STEP	((uint64_t)1 << 20)
+#define PURGE_TICKS	32u		/* the clock costs as much as a slow path itself */
 
 /* Purges if one is due. */
 void purge_now(struct acre *arena);
 
-static inline void purge_maybe(struct acre *arena)
+/* Slow paths of this thread since it last looked at the clock. */
+extern _Thread_local unsigned purge_ticks;
+
+/* In a slow path that has just freed so many bytes, or none. */
+static inline void purge_maybe(struct acre *arena, uint64_t bytes)
 {
-	if (atomic_load_explicit(&arena->freed_bytes, memory_order_relaxed) >= PURGE_STEP)
+	if (atomic_load_explicit(&arena->freed_bytes, memory_order_relaxed) >= PURGE_STEP &&
+	    (++purge_ticks % PURGE_TICKS == 0 || bytes >= PURGE_STEP))
 		purge_now(arena);
 }
 

@@ -95,5 +95,5 @@ void release(struct acre *arena, struct cache *cache, void *block)
 	SHADOW_HIDE(block, payload_bytes(size));
 	if (!give_to_cache(cache, block, size, owner))
 		give_directly(arena, at, owner);
-	purge_maybe(arena);
+	purge_maybe(arena, size * GRANULE);
 }

@@ -29,7 +29,10 @@
 
 #ifdef ACRE_UNDER_TSAN
 void __tsan_write_range(void *address, long size);
-#define SHADOW_RETIRE(p, n) __tsan_write_range((p), (long)(n))
+/* Of a large block, whose shadow is four times its size, the first part will do. */
+#define SHADOW_RETIRE_MOST (1u << 20)
+#define SHADOW_RETIRE(p, n) \
+	__tsan_write_range((p), (n) < SHADOW_RETIRE_MOST ? (long)(n) : (long)SHADOW_RETIRE_MOST)
 #else
 #define SHADOW_RETIRE(p, n) ((void)0)
 #endif

@@ -124,7 +124,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 		if (!at)
 			at = from_others(arena, granules, alignment);
 	}
-	purge_maybe(arena);
+	purge_maybe(arena, 0);
 	return at ? at : refuse(arena);
 }
 
@@ -138,7 +138,7 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 		void *block = from_bin(cache, size, zero);
 
 		if (block) {
-			purge_maybe(arena);
+			purge_maybe(arena, 0);
 			return block;
 		}
 	}

@@ -110,13 +110,19 @@ static void check(struct acre *arena)
 		fault("acre_check found %d faults", faults);
 }
 
+static bool is_one_free_block(const struct sight *sight)
+{
+	return sight->blocks[ACRE_FREE] == 1 && sight->blocks[ACRE_LIVE] == 0 &&
+	       sight->blocks[ACRE_CACHED] == 0;
+}
+
 struct range range_of(struct acre *arena)
 {
 	struct sight sight = { .range = NULL };
 	struct range range;
 
 	walk(arena, &sight);
-	if (sight.blocks[ACRE_FREE] != 1 || sight.blocks[ACRE_LIVE] + sight.blocks[ACRE_CACHED] != 0)
+	if (!is_one_free_block(&sight))
 		fault("a new arena has %zu free, %zu live and %zu cached blocks, not one free",
 		      sight.blocks[ACRE_FREE], sight.blocks[ACRE_LIVE], sight.blocks[ACRE_CACHED]);
 	range.start = sight.first.address;
@@ -208,7 +214,8 @@ void audit(struct run *run, const struct ledger *ledger)
 	if (stats.live_bytes != sight.bytes[ACRE_LIVE] ||
 	    stats.free_bytes != sight.bytes[ACRE_FREE] ||
 	    stats.cached_bytes != sight.bytes[ACRE_CACHED])
-		fault("acre_stats counts %zu bytes live, %zu free, %zu cached; a walk %zu, %zu, %zu",
+		fault("acre_stats counts %zu bytes live, %zu free, %zu cached; a walk %zu, %zu, "
+		      "%zu",
 		      stats.live_bytes, stats.free_bytes, stats.cached_bytes,
 		      sight.bytes[ACRE_LIVE], sight.bytes[ACRE_FREE], sight.bytes[ACRE_CACHED]);
 	if (stats.peak_live_bytes < stats.live_bytes)
@@ -228,7 +235,7 @@ void audit_whole(struct acre *arena, const struct range *range, unsigned most_al
 	check(arena);
 	walk(arena, &sight);
 	ledger_clear(&sight.live);
-	if (sight.blocks[ACRE_FREE] != 1 || sight.blocks[ACRE_LIVE] + sight.blocks[ACRE_CACHED] != 0)
+	if (!is_one_free_block(&sight))
 		fault("after all was freed and flushed, the arena has %zu free, %zu live and %zu "
 		      "cached blocks, not one free (the first: %p, %zu bytes)",
 		      sight.blocks[ACRE_FREE], sight.blocks[ACRE_LIVE], sight.blocks[ACRE_CACHED],

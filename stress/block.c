@@ -68,8 +68,8 @@ static void slot_stamp(const struct slot *slot)
 		slot->block[i] = (unsigned char)(last >> 8 * (i % WORD));
 }
 
-static _Noreturn void tell_damage(const unsigned char *where, const struct slot *slot, size_t offset,
-				  unsigned char wanted)
+static _Noreturn void tell_damage(const unsigned char *where, const struct slot *slot,
+				  size_t offset, unsigned char wanted)
 {
 	fault("block %p of %zu bytes (serial %#llx, filled at %p): byte %zu is %#x, should be %#x: "
 	      "it overlaps another block, or was written to while live", (const void *)where,
@@ -77,7 +77,8 @@ static _Noreturn void tell_damage(const unsigned char *where, const struct slot 
 	      where[offset], wanted);
 }
 
-static void verify_word(const unsigned char *where, const struct slot *slot, size_t i, uint64_t want)
+static void verify_word(const unsigned char *where, const struct slot *slot, size_t i,
+			uint64_t want)
 {
 	uint64_t have = ((const uint64_t *)(const void *)where)[i];
 	size_t byte = 0;
@@ -257,8 +258,8 @@ struct slot parcel_read(struct acre *arena, void *parcel)
 	slot.asked = slot.size;
 	slot.serial = words[1] ^ serial_mask(parcel);
 	if (slot.size < PARCEL_LEAST || slot.size > usable)
-		fault("block %p of %zu usable bytes: its first word is damaged: it overlaps another "
-		      "block, or was written to while live", parcel, usable);
+		fault("block %p of %zu usable bytes: its first word is damaged: it overlaps "
+		      "another block, or was written to while live", parcel, usable);
 	slot_verify(&slot);
 	return slot;
 }

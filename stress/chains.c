@@ -1,7 +1,7 @@
 /*
- * realloc: chains of reallocations. Each worker holds a few blocks that grow in small steps, double,
- * and shrink, as buffers of programs do, most of them small; the content must survive each step,
- * whether the block moved or not, and a refused step must leave all as it was.
+ * realloc: chains of reallocations. Each worker holds a few blocks that grow in small steps,
+ * double, and shrink, as buffers of programs do, most of them small; the content must survive each
+ * step, whether the block moved or not, and a refused step must leave all as it was.
  */
 #include "stress.h"
 

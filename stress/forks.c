@@ -1,11 +1,11 @@
 /*
  * fork-storm: forks in the midst of allocating threads.
  *
- * The workers exchange parcels through boxes, as in shared; the first FORKERS of them fork again and
- * again meanwhile. In the child only the forking thread lives on: it verifies and frees what lies
- * in the boxes, whoever allocated it, frees and replaces its own blocks, asks the arena for more,
- * forks a child of its own now and then, and has the arena checked. Its own blocks and the boxes
- * are whole at every moment; other threads' slots are not, so they have none.
+ * The workers exchange parcels through boxes, as in shared; the first FORKERS of them fork again
+ * and again meanwhile. In the child only the forking thread lives on: it frees and replaces its own
+ * blocks, forks a child of its own now and then, verifies and frees what lies in the boxes, whoever
+ * allocated it, and has the arena checked. Its own blocks and the boxes are whole at every moment,
+ * which can't be said of other threads' slots.
  *
  * What threads that are no more held in their caches must be free again in the child. A thread may
  * have been moving blocks at the moment of the fork, between its cache and elsewhere, and these may

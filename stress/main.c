@@ -59,7 +59,7 @@ static void usage(FILE *stream)
 		"Usage: acre-stress [OPTION]...\n"
 		"Works on arenas of libacre from many threads and checks all that comes back.\n\n"
 		"  --list           list the scenarios\n"
-		"  --scenario NAME  run this one; may be repeated; all (the default) is all of them\n"
+		"  --scenario NAME  run this one; may be repeated; all (the default) is all\n"
 		"  --threads N      threads at work, 1 to %d (default: the scenario's choice)\n"
 		"  --seconds S      the time for each scenario, from 1 (default 5)\n"
 		"  --seed N         where the random sequences begin (default 1)\n"
@@ -134,7 +134,9 @@ static bool read_options(int count, char **arguments, struct options *options,
 	bool any = false;
 	int option;
 
-	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+	/* The messages are our own, a line each. */
+	opterr = 0;
+	while ((option = getopt_long(count, arguments, ":", known, NULL)) != -1) {
 		switch (option) {
 		case 'l':
 			list();
@@ -161,9 +163,12 @@ static bool read_options(int count, char **arguments, struct options *options,
 			options->arena = (size_t)read_number("--arena", optarg, 64 * KIB,
 							     (uint64_t)1 << 40, true);
 			break;
+		case ':':
+			misused("option", arguments[optind - 1], "it needs a value; see --help");
 		default:
-			fprintf(stderr, "Try 'acre-stress --help'.\n");
-			exit(2);
+			misused("option", strncmp(arguments[optind - 1], "--", 2) == 0 ?
+				arguments[optind - 1] : (char[]){ '-', (char)optopt, '\0' },
+				"there is none like this; see --help");
 		}
 	}
 	if (optind != count)
@@ -242,8 +247,8 @@ static int watch(const struct scenario *scenario, struct outcome *outcome, pid_t
 		if (seconds_since(&moved) > PATIENCE) {
 			kill(child, SIGKILL);
 			waitpid(child, &status, 0);
-			snprintf(outcome->how, sizeof(outcome->how), "HANGS, killed after %d s idle",
-				 PATIENCE);
+			snprintf(outcome->how, sizeof(outcome->how),
+				 "HANGS, killed after %d s idle", PATIENCE);
 			break;
 		}
 		nanosleep(&tick, NULL);

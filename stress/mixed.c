@@ -2,10 +2,10 @@
  * mixed and no-cache: all calls in random order, sizes from 0 to 2 KiB, now and then to a 64th of a
  * thread's share of the arena.
  *
- * Workers run in rounds. During a round main looks on with acre_check, acre_walk and acre_stats, and
- * gives free pages back with acre_trim, so that calloc meets pages of every kind. Between two rounds
- * all are parked and the books are compared; before every fourth comparison the workers free all they
- * hold and flush, and the arena must be one free block.
+ * Workers run in rounds. During a round main looks on with acre_check, acre_walk and acre_stats,
+ * and gives free pages back with acre_trim, so that calloc meets pages of every kind. Between two
+ * rounds all are parked and the books are compared; before every fourth comparison the workers free
+ * all they hold and flush, and the arena must be one free block.
  *
  * A worker holds at most a quarter of its share of the arena, so in an arena of fair size a refusal
  * is a fault: memory is held hostage somewhere.
