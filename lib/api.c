@@ -6,7 +6,6 @@
 
 #include "arena.h"
 #include "cache.h"
-#include "plot.h"
 #include "purge.h"
 #include "release.h"
 #include "report.h"
@@ -14,12 +13,19 @@
 #include "supply.h"
 #include "thread.h"
 
+static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)
+{
+	void *block = supply(arena, cache, size, alignment, zero);
+
+	return block ? block : supply_refuse(arena);
+}
+
 void *acre_malloc(struct acre *arena, size_t size)
 {
 	struct cache *cache = thread_cache(arena);
 	void *block = cache_take(cache, size);
 
-	return block ? block : supply(arena, cache, size, 0, false);
+	return block ? block : slowly(arena, cache, size, 0, false);
 }
 
 void *acre_calloc(struct acre *arena, size_t count, size_t size)
@@ -32,7 +38,7 @@ void *acre_calloc(struct acre *arena, size_t count, size_t size)
 	if (__builtin_mul_overflow(count, size, &bytes))
 		bytes = SIZE_MAX;
 	block = cache_take(cache, bytes);
-	return block ? memset(block, 0, bytes) : supply(arena, cache, bytes, 0, true);
+	return block ? memset(block, 0, bytes) : slowly(arena, cache, bytes, 0, true);
 }
 
 void acre_free(struct acre *arena, void *block)
@@ -49,8 +55,12 @@ void acre_free(struct acre *arena, void *block)
 
 void acre_free_sized(struct acre *arena, void *block, size_t size)
 {
-	if (block && size > acre_usable_size(arena, block))
-		report_misuse("free_sized", block, 0, 0, "it is smaller than the size given");
+	if (block) {
+		uint64_t at = release_expect(arena, block, "free_sized");
+
+		if (size > payload_bytes(tag_size(tag_at(arena_base(arena), at))))
+			report_misuse("free_sized", block, 0, 0, "it is smaller than the size given");
+	}
 	acre_free(arena, block);
 }
 
@@ -62,7 +72,8 @@ void *acre_realloc(struct acre *arena, void *block, size_t size)
 		acre_free(arena, block);
 		return NULL;
 	}
-	return resize(arena, thread_cache(arena), block, size);
+	block = resize(arena, thread_cache(arena), block, size);
+	return block ? block : supply_refuse(arena);
 }
 
 void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size)
@@ -73,7 +84,7 @@ void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size)
 	}
 	if (alignment <= GRANULE)
 		return acre_malloc(arena, size);
-	return supply(arena, thread_cache(arena), size, alignment, false);
+	return slowly(arena, thread_cache(arena), size, alignment, false);
 }
 
 size_t acre_usable_size(const struct acre *arena, const void *block)

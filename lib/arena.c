@@ -27,7 +27,7 @@
 struct lock arena_registry = { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = RANK_REGISTRY };
 
 static struct acre *arenas;		/* under the registry's lock */
-struct acre *_Atomic acre_private_default;
+static struct acre *_Atomic under_malloc;
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -122,7 +122,7 @@ static bool lay_out(struct acre *arena)
 {
 	char *base = arena_base(arena);
 	size_t page = pages_size();
-	size_t ceiling = arena->plot_bytes ? (arena->size & ~(size_t)4095) -
+	size_t ceiling = arena->plot_bytes ? arena_ceiling(arena) -
 					     arena->plot_reserved * arena->plot_bytes :
 					     arena->size;
 	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
@@ -264,7 +264,7 @@ struct acre *acre_private_start(size_t size, const struct acre_options *options)
 	struct acre *arena = create(size, options);
 
 	/* Before the set-up, which may allocate. Release, to the acquire in acre_default(). */
-	atomic_store_explicit(&acre_private_default, arena, memory_order_release);
+	atomic_store_explicit(&under_malloc, arena, memory_order_release);
 	thread_setup();
 	return arena;
 }
@@ -272,7 +272,7 @@ struct acre *acre_private_start(size_t size, const struct acre_options *options)
 struct acre *acre_default(void)
 {
 	/* Acquire, to the release in acre_private_start(): the arena is set up. */
-	return atomic_load_explicit(&acre_private_default, memory_order_acquire);
+	return atomic_load_explicit(&under_malloc, memory_order_acquire);
 }
 
 /* Takes the arena out of the registry; false if it isn't there. */

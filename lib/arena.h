@@ -80,6 +80,12 @@ struct acre {
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
 };
 
+/* Where plots begin, downward: the last page's end, in bytes from base. */
+static inline size_t arena_ceiling(const struct acre *arena)
+{
+	return arena->size - arena->size % (arena->page * GRANULE);
+}
+
 /* What tells an arena from other memory. */
 static inline uint64_t arena_seal(const struct acre *arena)
 {

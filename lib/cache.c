@@ -3,9 +3,9 @@
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
- * arena may hold, other bins' limits are halved instead, now and then, in turn. Half a limit is fetched; a quarter is
- * given back, the oldest first, so that a thread whose need swings by up to three quarters of a limit
- * comes to rest.
+ * arena may hold, it stays, and each 32nd time other bins' limits are halved, in turn, to make room.
+ * Half a limit is fetched; a quarter is given back, the oldest first, so that a thread whose need
+ * swings by up to three quarters of a limit comes to rest.
  */
 #include "cache.h"
 
@@ -83,12 +83,19 @@ static unsigned bin_limit(const struct cache *cache, unsigned class)
 	return (unsigned)(cache->bins[class].limit - bottom(cache, class));
 }
 
-void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint32_t plot_id)
+void cache_reach(struct cache *cache, const struct acre *arena)
+{
+	size_t committed = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+
+	cache->size = (committed < arena->size ? committed : arena->size) - GRANULE;
+}
+
+void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 {
 	cache->first = arena_base(arena) + GRANULE;
-	cache->size = arena->size;
+	cache_reach(cache, arena);
 	cache->key = arena->key;
-	cache->live = TAG_LIVE | plot_id << FACE_PLOT_SHIFT;
+	cache->live = face_live(plot->id);
 	cache->arena = arena;
 	cache->plot = plot;
 	cache->granted = 0;
@@ -129,12 +136,20 @@ static void set_limit(struct cache *cache, unsigned class, unsigned limit)
 	cache->bins[class].limit = bottom(cache, class) + limit;
 }
 
+/* What of a cache's bytes the blocks of other plots may be, that wait to be sent. */
+static size_t remote_share(const struct acre *arena)
+{
+	size_t share = arena->cache_bytes / 8;
+
+	return share < REMOTE_BYTES ? share : REMOTE_BYTES;
+}
+
 /* Takes this many bytes of what all caches together may hold. */
 static bool grant(struct cache *cache, size_t bytes)
 {
 	struct acre *arena = cache->arena;
 
-	if (cache->granted + bytes > arena->cache_bytes ||
+	if (cache->granted + bytes > arena->cache_bytes - remote_share(arena) ||
 	    atomic_load_explicit(&arena->caches_granted, memory_order_relaxed) + bytes >
 		    arena->caches_bytes)
 		return false;
@@ -319,13 +334,19 @@ void cache_send(struct cache *cache, void *block, uint64_t granules)
 	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
 	size_t bytes = atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
 
+	/* Before it would hold too much, not after. */
+	if (bytes + payload_bytes(granules) > remote_share(cache->arena)) {
+		send_remotes(cache);
+		count = 0;
+		bytes = 0;
+	}
 	tag_set_state((struct tag *)block - 1, TAG_CACHED);
 	atomic_store_explicit(&cache->remote[count++], block, memory_order_relaxed);
 	bytes += payload_bytes(granules);
 	atomic_store_explicit(&cache->remote_bytes, bytes, memory_order_relaxed);
-	/* Release, as in bin_push(). */
+	/* After the entry, as in bin_push(). */
 	atomic_store_explicit(&cache->remotes, count, memory_order_release);
-	if (count == REMOTE_MOST || bytes >= cache->arena->cache_bytes / 8 || bytes >= REMOTE_BYTES)
+	if (count == REMOTE_MOST || bytes >= remote_share(cache->arena))
 		send_remotes(cache);
 }
 
@@ -364,7 +385,7 @@ void cache_salvage(struct cache *cache)
 {
 	struct acre *arena = cache->arena;
 	char *base = arena_base(arena);
-	uint32_t own = face_plot(cache->live);
+	uint32_t own = cache->plot->id;
 	unsigned remotes = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
 
 	/*
@@ -390,9 +411,7 @@ void cache_salvage(struct cache *cache)
 			continue;
 		at = place_of(base, block);
 		owner = tag_plot((struct tag *)block - 1);
-		if (owner == own) {
-			plot_give(arena, cache->plot, &at, 1);
-		} else if (owner) {
+		if (owner) {
 			plot_post(plot_at(arena, owner), base, at, at, 1,
 				  payload_bytes(tag_size(tag_at(base, at))));
 		} else {
@@ -402,7 +421,7 @@ void cache_salvage(struct cache *cache)
 		}
 	}
 	atomic_fetch_sub_explicit(&arena->caches_granted, cache->granted, memory_order_relaxed);
-	cache_init(cache, arena, cache->plot, own);
+	cache_init(cache, arena, cache->plot);
 }
 
 void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)

@@ -40,7 +40,7 @@ struct bin {
 struct cache {
 	/* What the fast path of a free needs, in one line. */
 	char *first;			/* a granule above base: less can't be a payload */
-	uint64_t size;			/* of the arena; 0 = this cache is nobody's */
+	uint64_t size;			/* bytes from there on in which blocks are; 0 = nobody's cache */
 	uint32_t key;
 	uint32_t live;			/* a live block's face, but for the check bits */
 	struct bin bins[CACHE_BINS];
@@ -97,7 +97,7 @@ static inline void *bin_pop(struct bin *bin)
 static inline void bin_push(struct bin *bin, entry *top, void *block)
 {
 	atomic_store_explicit(top + 1, block, memory_order_relaxed);
-	/* Release: a child that salvages this cache after fork sees the entry below the top. */
+	/* Release: in fork's copy, which the child salvages, the entry below the top is there. */
 	atomic_store_explicit(&bin->top, top + 1, memory_order_release);
 }
 
@@ -151,7 +151,10 @@ size_t cache_size(const struct cache_plan *plan);
 /* The plan for caches that hold about so many bytes of a class. */
 void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
 
-void cache_init(struct cache *cache, struct acre *arena, struct plot *plot, uint32_t plot_id);
+void cache_init(struct cache *cache, struct acre *arena, struct plot *plot);
+
+/* The fast path of free looks at as much of the arena as is accessible now. */
+void cache_reach(struct cache *cache, const struct acre *arena);
 
 /* Takes a block of this class, which bin_pop() didn't have: refills the bin. NULL if full. */
 void *cache_refill(struct cache *cache, unsigned class);

@@ -69,8 +69,11 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 		place = take(arena, at, place, size, TAG_LIVE);
 	} else {
 		/* A small block comes here only when its thread has no plot: not worth a page. */
-		if (size < arena->page || !(at = heap_find(base, &arena->commons, whole)))
-			at = heap_find(base, &arena->commons, whole = size);
+		at = size < arena->page ? 0 : heap_find(base, &arena->commons, whole);
+		if (!at) {
+			whole = size;
+			at = heap_find(base, &arena->commons, whole);
+		}
 		if (!at)
 			return 0;
 		place = take(arena, at, at, whole, TAG_LIVE);

@@ -2,7 +2,8 @@
  * Commons: the heap that owns the whole arena, under one lock: the source of leases, the home of
  * large blocks, and the fallback when a plot has nothing.
  *
- * Where there are plots, its blocks are whole pages as long as that's possible. Then all its tags
+ * Where there are plots, its blocks, but for those of an alignment, are whole pages as long as that's
+ * possible. Then all its tags
  * lie 8 bytes into a page and all footers at the start of one, and what lies between two pages of a
  * free block is never touched.
  *

@@ -14,7 +14,7 @@ void lock_init(struct lock *lock, uint32_t rank)
 	pthread_mutexattr_t attributes;
 
 	pthread_mutexattr_init(&attributes);
-#ifdef PTHREAD_MUTEX_ADAPTIVE_NP
+#ifdef __GLIBC__
 	/* Sections are short: a waiter does better to look again than to sleep at once. */
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
 #endif
@@ -40,16 +40,18 @@ void lock_note_take(uint32_t rank, bool waits)
 {
 	struct line line = { 0 };
 
-	if (!waits || !held.count || held.rank[held.count - 1] < rank) {
-		if (held.count < HELD_MOST)
-			held.rank[held.count] = rank;
-		held.count++;
+	uint32_t highest = 0;
+
+	for (unsigned i = 0; i < held.count; i++)
+		highest = held.rank[i] > highest ? held.rank[i] : highest;
+	if (held.count < HELD_MOST && (!waits || !held.count || highest < rank)) {
+		held.rank[held.count++] = rank;
 		return;
 	}
 	line_text(&line, "lock order: rank ");
 	line_number(&line, rank);
 	line_text(&line, " wanted while rank ");
-	line_number(&line, held.rank[held.count - 1]);
+	line_number(&line, highest);
 	line_text(&line, " is held");
 	report(&line);
 	abort();
@@ -57,12 +59,14 @@ void lock_note_take(uint32_t rank, bool waits)
 
 void lock_note_drop(uint32_t rank)
 {
-	/* Locks may be dropped in any order: the rank leaves the stack wherever it lies. */
-	unsigned i = held.count < HELD_MOST ? held.count : HELD_MOST;
+	unsigned i = held.count;
 
+	/* Locks may be dropped in any order: the rank leaves the list wherever it stands. */
 	while (i && held.rank[i - 1] != rank)
 		i--;
-	for (; i && i < held.count && i < HELD_MOST; i++)
+	if (!i)
+		return;
+	for (; i < held.count; i++)
 		held.rank[i - 1] = held.rank[i];
 	held.count--;
 }

@@ -368,7 +368,7 @@ size_t plot_size(const struct cache_plan *plan)
 {
 	size_t bytes = offsetof(struct plot, cache) + cache_size(plan);
 
-	return (bytes + 4095) / 4096 * 4096;
+	return (bytes + pages_size() - 1) / pages_size() * pages_size();
 }
 
 /* The commons end a slab lower, if what lies there is free; under their lock. */
@@ -406,7 +406,7 @@ static struct plot *new_plot(struct acre *arena)
 	memset(plot, 0, offsetof(struct plot, room));
 	lock_init(&plot->lock, id);
 	plot->id = id;
-	cache_init(&plot->cache, arena, plot, id);
+	cache_init(&plot->cache, arena, plot);
 	arena->plot_count = id;
 	/* Release, to the acquire of those who go through the plots: the plot is set up. */
 	atomic_store_explicit(&arena->plots_seen, id, memory_order_release);
@@ -429,7 +429,7 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 		return NULL;
 	lock_take(&plot->lock);
 	plot_drain(arena, plot);
-	cache_init(&plot->cache, arena, plot, plot->id);
+	cache_init(&plot->cache, arena, plot);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
 	lock_drop(&plot->lock);
 	return plot;

@@ -59,7 +59,7 @@ static inline struct plot *plot_at(const struct acre *arena, uint32_t id)
 {
 	uint64_t from_end = (uint64_t)id * arena->plot_bytes;
 
-	return (struct plot *)(arena_base(arena) + (arena->size & ~(size_t)4095) - from_end);
+	return (struct plot *)(arena_base(arena) + arena_ceiling(arena) - from_end);
 }
 
 /* The record of a plot's lease number i. */

@@ -94,18 +94,20 @@ static void start(void)
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up(text, "not a size; give bytes, K, M, G, T, or N%");
-		if (bytes < UINT64_C(65536) || bytes > UINT64_C(1) << 40)
+		if (bytes < ARENA_LEAST || bytes > ARENA_MOST)
 			give_up(text, "an arena has from 64K to 1T");
 		if (!acre_private_start((size_t)bytes, &options))
 			give_up(text, "the system refuses that much address space; give less, or "
 				      "look at ulimit -v");
 		return;
 	}
-	if (bytes > UINT64_C(1) << 40)
-		bytes = UINT64_C(1) << 40;
-	while (!acre_private_start((size_t)bytes, &options))
-		if ((bytes /= 2) < UINT64_C(65536))
+	if (bytes > ARENA_MOST)
+		bytes = ARENA_MOST;
+	while (!acre_private_start((size_t)bytes, &options)) {
+		bytes /= 2;
+		if (bytes < ARENA_LEAST)
 			give_up("", "the system refuses any address space; look at ulimit -v");
+	}
 }
 
 /* The arena, made on the first call. */

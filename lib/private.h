@@ -7,10 +7,7 @@
 
 #include "thread.h"
 
-/* The arena under malloc. */
-extern struct acre *_Atomic acre_private_default;
-
-/* Creates it: as acre_create(), once. */
+/* Creates the arena under malloc: as acre_create(), once. */
 struct acre *acre_private_start(size_t size, const struct acre_options *options);
 
 #endif

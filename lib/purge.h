@@ -1,8 +1,8 @@
 /*
  * Purge: whole free pages go back to the OS once they have been free for a while.
  *
- * Whoever takes a slow path looks: when a megabyte was freed since the last purge, and a second has
- * passed, it purges, 64 MiB at most, so that no call takes long; what remains is due 10 ms later.
+ * Each 32nd slow path of a thread, and each free of a megabyte, looks: when a megabyte was freed since
+ * the last purge, and a second has passed, it purges, 64 MiB at most, so that no call takes long; what remains is due 10 ms later.
  */
 #ifndef ACRE_PURGE_H
 #define ACRE_PURGE_H
@@ -15,7 +15,7 @@
 /* Purges if one is due. */
 void purge_now(struct acre *arena);
 
-/* Slow paths of this thread since it last looked at the clock. */
+/* How often this thread has passed here with something to purge. */
 extern _Thread_local unsigned purge_ticks;
 
 /* In a slow path that has just freed so many bytes, or none. */

@@ -1,8 +1,8 @@
 /*
  * Release: where a freed block goes when the fast path can't take it.
  *
- *	this thread's plot, size of a class     its cache, which first gives half a bin back
- *	another plot or the commons, smaller    the cache's batch of remote frees
+ *	this thread's plot, size of a class     its cache, which may first give part of a bin back
+ *	another plot's, up to 32 KiB            the cache's batch of remote frees
  *	all else                                its heap at once, under the owner's lock
  */
 #include "release.h"
@@ -76,7 +76,7 @@ static bool give_to_cache(struct cache *cache, void *block, uint64_t size, uint3
 
 	if (!cache->plot || size > CLASSED_MOST)
 		return false;
-	if (owner != face_plot(cache->live)) {
+	if (owner != cache->plot->id) {
 		cache_send(cache, block, size);
 		return true;
 	}
@@ -91,6 +91,8 @@ void release(struct acre *arena, struct cache *cache, void *block)
 	uint64_t size = tag_size(tag);
 	uint32_t owner = tag_plot(tag);
 
+	if (cache->plot)
+		cache_reach(cache, arena);
 	SHADOW_RETIRE(block, payload_bytes(size));
 	SHADOW_HIDE(block, payload_bytes(size));
 	if (!give_to_cache(cache, block, size, owner))

@@ -9,7 +9,6 @@
  */
 #include "resize.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "commons.h"
@@ -144,15 +143,11 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 	uint64_t had = tag_size(tag_at(base, at));
 	uint32_t owner = tag_plot(tag_at(base, at));
 	uint64_t granules, place;
-	void *fresh;
 
-	if ((uint64_t)size > REQUEST_MOST) {
-		atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
-		errno = ENOMEM;
+	if ((uint64_t)size > REQUEST_MOST)
 		return NULL;
-	}
 	granules = round_granules(arena, granules_for(size));
-	if (granules <= had) {
+	if (granules_for(size) <= had) {
 		if (worth_splitting(arena, had, granules)) {
 			SHADOW_HIDE((char *)block + payload_bytes(granules),
 				    (had - granules) * GRANULE);
@@ -164,19 +159,17 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 	if (!place && had <= SLIDE_MOST && tag_prev_free(tag_at(base, at)))
 		place = slide(arena, at, owner, granules);
 	if (!place) {
-		int saved = errno;
+		void *fresh = move(arena, cache, at, had, size);
 
-		fresh = move(arena, cache, at, had, size);
 		if (fresh)
 			return fresh;
+		/* What reclaim found may lie around the block itself; and no more than needed will do. */
 		granules = granules_for(size);
-		place = granules <= had ? at : grow_here(arena, at, owner, granules);
+		place = grow_here(arena, at, owner, granules);
 		if (!place)
 			place = slide(arena, at, owner, granules);
 		if (!place)
 			return NULL;
-		atomic_fetch_sub_explicit(&arena->refusals, 1, memory_order_relaxed);
-		errno = saved;
 	}
 	SHADOW_SHOW(payload_at(base, place), payload_bytes(tag_size(tag_at(base, place))));
 	dirt_mark(arena, place, tag_size(tag_at(base, place)));

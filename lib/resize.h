@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "cache.h"
 
-/* Makes a live block hold size bytes, above 0. Its new address; NULL with errno ENOMEM. */
+/* Makes a live block hold size bytes, above 0. Its new address; NULL if there's no room. */
 void *resize(struct acre *arena, struct cache *cache, void *block, size_t size);
 
 #endif

@@ -103,11 +103,11 @@ static void *from_bin(struct cache *cache, size_t size, bool zero)
 	return block;
 }
 
-static uint64_t refuse(struct acre *arena)
+void *supply_refuse(struct acre *arena)
 {
 	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
 	errno = ENOMEM;
-	return 0;
+	return NULL;
 }
 
 uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment)
@@ -115,7 +115,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 	uint64_t granules, at;
 
 	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
-		return refuse(arena);
+		return 0;
 	at = from_own(arena, cache->plot, wanted_granules(cache, size), alignment);
 	if (!at && arena->plot_bytes) {
 		supply_reclaim(arena, cache);
@@ -125,7 +125,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 			at = from_others(arena, granules, alignment);
 	}
 	purge_maybe(arena, 0);
-	return at ? at : refuse(arena);
+	return at;
 }
 
 void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)

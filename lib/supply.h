@@ -20,12 +20,15 @@
 
 /*
  * A block of size bytes at a multiple of alignment (a power of two, or less than 16), all zero if
- * that's asked for. NULL with errno ENOMEM.
+ * that's asked for. NULL if there's none; then it's for the caller to call supply_refuse().
  */
 void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero);
 
-/* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if refused. */
+/* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if none. */
 uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment);
+
+/* Step 6: counts a refusal, sets errno to ENOMEM, and returns NULL. */
+void *supply_refuse(struct acre *arena);
 
 /* Step 4. cache may be cache_none. */
 void supply_reclaim(struct acre *arena, struct cache *cache);

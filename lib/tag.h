@@ -1,12 +1,12 @@
 /*
  * Tags: the eight bytes before every payload.
  *
- *	byte  0      1 ........ 2 ...... 3        4 .......................... 7
- *	+--------+-----------+----------+-------+------------------------------+------+
- *	| state  | plot      | size     | check |  size, low 31 bits           | prev |
- *	| 8      | 11        | high 5   | 8     |                              | free |
- *	+--------+-----------+----------+-------+------------------------------+------+
- *	 `-------------- face --------------'    `----------- span -----------------'
+ *	byte  0      1 ........ 2 ...... 3       4 ............................. 7
+ *	+--------+-----------+----------+-------+------+------------------------------+
+ *	| state  | plot      | size     | check | prev | size, low 31 bits            |
+ *	| 8      | 11        | high 5   | 8     | free |                              |
+ *	+--------+-----------+----------+-------+------+------------------------------+
+ *	 `-------------- face ----------------'  `-------------- span --------------'
  *
  * A place is the number of a granule (16 bytes) from the arena's base. The block at place `at` has
  * its tag in the upper half of granule `at` and its payload from granule `at + 1` on; the lower half
@@ -162,6 +162,12 @@ static inline uint64_t tag_size(const struct tag *tag)
 static inline bool tag_prev_free(const struct tag *tag)
 {
 	return tag_span(tag) & SPAN_PREV_FREE;
+}
+
+/* The face of a live small block of a plot, but for its check bits. */
+static inline uint32_t face_live(uint32_t plot)
+{
+	return TAG_LIVE | plot << FACE_PLOT_SHIFT;
 }
 
 /* The face of a block, whole. */

@@ -13,12 +13,12 @@
  * Each thread works in a heap of its own (a plot, made of spans leased from the locked global heap,
  * the commons) behind a small cache of free blocks. Placement is address-ordered first fit (Knuth,
  * The Art of Computer Programming 1, section 2.5) with boundary-tag coalescing: eight bytes before
- * each payload, free in O(1).
+ * each payload, free in O(1). An arena below 1 MiB is one heap without plots and caches.
  *
  * Unless its text says otherwise, a function may be called from any thread at any time, also in the
  * child of a fork; none may be called from a signal handler. Sizes and alignments are in bytes.
- * A block or an arena that isn't one, a double free, or a tag that was overwritten, ends the process
- * by abort() with one line on stderr.
+ * A block that isn't one, a double free, or a tag that was overwritten, ends the process by abort()
+ * with one line on stderr.
  */
 #ifndef ACRE_ACRE_H
 #define ACRE_ACRE_H
@@ -51,7 +51,8 @@ enum acre_policy {
 struct acre_options {
 	enum acre_policy policy;
 	unsigned flags;
-	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, less in a small arena */
+	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena less:
+				   all caches together at most an eighth of it */
 };
 
 /*
@@ -66,7 +67,8 @@ struct acre *acre_create(size_t size, const struct acre_options *options);
  * Creates an arena in the caller's buffer: size bytes at memory, which may have any alignment.
  *
  * Nothing is written outside the buffer, and none of its pages goes back to the OS. The buffer must
- * outlive the arena. Errors as for acre_create(). O(size / 80): the index is cleared.
+ * outlive the arena. Errors as for acre_create(); a buffer that is NULL, or wraps around the end of the
+ * address space, is EINVAL. O(size / 80): the index is cleared.
  */
 struct acre *acre_create_at(void *memory, size_t size, const struct acre_options *options);
 
@@ -74,7 +76,8 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
  * Ends an arena and gives its range back to the OS (or to the caller, if it was the caller's).
  *
  * No other thread may be using the arena, nor use it later; threads that used it earlier may be
- * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena.
+ * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena, or
+ * is acre_default().
  */
 int acre_destroy(struct acre *arena);
 
@@ -83,7 +86,9 @@ int acre_destroy(struct acre *arena);
  *
  * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache and its unsent
  * remote frees have been given back by then. The common case takes no lock; the rest searches an
- * index of fixed depth: O(log(arena size)) steps, whatever the number of blocks.
+ * index of fixed depth: O(log(arena size)) steps a heap, whatever the number of blocks. Now and then a
+ * call fetches or gives back a batch of at most 256 blocks, takes what other threads have sent, or
+ * gives pages back to the OS. Before it returns NULL it looks through all plots.
  */
 void *acre_malloc(struct acre *arena, size_t size);
 
@@ -110,19 +115,21 @@ void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size);
 /*
  * Frees a block of this arena, allocated by any thread. NULL is nothing. Keeps errno.
  *
- * O(1): at most two merges, no search.
+ * The common case takes no lock; in a heap a free is two merges at most, and O(log(arena size)) steps
+ * in its index. Batches and pages as for acre_malloc().
  */
 void acre_free(struct acre *arena, void *block);
 
-/* acre_free() for a caller who knows the size that was asked for; a size that can't be aborts. */
+/* acre_free() for a caller who knows the size that was asked for; one above acre_usable_size() aborts. */
 void acre_free_sized(struct acre *arena, void *block, size_t size);
 
 /* The bytes of block that may be written: at least what was asked for. NULL gives 0. */
 size_t acre_usable_size(const struct acre *arena, const void *block);
 
 /*
- * Gives the calling thread's cache and unsent remote frees back to the heaps, and wholly free leases
- * of all plots back to the commons. O(cached blocks + plots).
+ * Gives the calling thread's cache and unsent remote frees back to the heaps, takes in what threads
+ * have sent to each other, and gives wholly free leases of all plots back to the commons.
+ * O(cached blocks + plots).
  */
 void acre_flush(struct acre *arena);
 
