@@ -76,6 +76,7 @@ struct acre {
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */
 	_Atomic uint64_t peak_bytes;
 	_Atomic uint64_t refusals;
+	_Atomic uint64_t moves;		/* of large blocks, by their pages */
 	_Atomic uint64_t freed_bytes;	/* since the last purge */
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
 };

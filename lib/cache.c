@@ -268,8 +268,13 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 	return true;
 }
 
-/* Blocks of one owner, sorted, go home: under the lock of a plot if it's to be had, else by post. */
-static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsigned count)
+/*
+ * Blocks of one owner go home: under the lock of a plot if it's to be had, else by post. left is how
+ * many stay in `remote`: that's said under the lock, so that fork, which holds it, finds the blocks
+ * either there or in their heap.
+ */
+static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsigned count,
+		    unsigned left)
 {
 	struct acre *arena = cache->arena;
 	struct plot *plot;
@@ -277,6 +282,7 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 
 	if (owner == 0) {
 		lock_take(&arena->lock);
+		atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
 		for (unsigned i = 0; i < count; i++) {
 			heap_expect(base_of(cache), places[i], 0, cache->key, TAG_CACHED);
 			commons_give(arena, places[i]);
@@ -286,6 +292,7 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 	}
 	plot = plot_at(arena, owner);
 	if (lock_try(&plot->lock)) {
+		atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
 		plot_drain(arena, plot);
 		plot_give(arena, plot, places, count);
 		lock_drop(&plot->lock);
@@ -296,6 +303,7 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 		if (i + 1 < count)
 			link_write(base_of(cache), places[i], places[i + 1]);
 	}
+	atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
 	plot_post(plot, base_of(cache), places[0], places[count - 1], count, bytes);
 }
 
@@ -322,9 +330,8 @@ static void send_remotes(struct cache *cache)
 				atomic_store_explicit(&cache->remote[left++], block,
 						      memory_order_relaxed);
 		}
+		deliver(cache, owner, places, own, left);
 		count = left;
-		atomic_store_explicit(&cache->remotes, count, memory_order_relaxed);
-		deliver(cache, owner, places, own);
 	}
 	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 }

@@ -23,28 +23,35 @@ size_t commons_index_end(const struct acre *arena, size_t committed)
 			pages_size());
 }
 
-bool commons_commit(struct acre *arena, uint64_t place)
+/* Makes [had, need) accessible, and the index that goes with it. */
+static bool commit_to(struct acre *arena, size_t had, size_t need)
 {
 	char *base = arena_base(arena);
-	size_t page = pages_size();
-	size_t need = round_up((place + 1) * GRANULE, page);
-	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
-	size_t step = had / 4;
-	size_t last;
 
-	if (need <= had)
-		return true;
-	last = round_up(arena->commons.end * GRANULE, page);
-	step = step < COMMIT_LEAST ? COMMIT_LEAST : step > COMMIT_MOST ? COMMIT_MOST : step;
-	step = round_up(had + step, page);
-	need = need < step ? step : need;
-	need = need < last ? need : last;
 	/* What's committed already, at the front of the index, may be committed again. */
 	if (!pages_commit(base, commons_index_end(arena, need)) ||
 	    !pages_commit(base + had, need - had))
 		return false;
 	atomic_store_explicit(&arena->committed, need, memory_order_relaxed);
 	return true;
+}
+
+bool commons_commit(struct acre *arena, uint64_t place)
+{
+	size_t page = pages_size();
+	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+	size_t need = round_up((place + 1) * GRANULE, page);
+	size_t last = round_up(arena->commons.end * GRANULE, page);
+	size_t step = had / 4;
+
+	if (need <= had)
+		return true;
+	step = step < COMMIT_LEAST ? COMMIT_LEAST : step > COMMIT_MOST ? COMMIT_MOST : step;
+	step = round_up(had + step, page);
+	need = need < last ? need : last;
+	step = step < need ? need : step < last ? step : last;
+	/* In steps, so that there are few; where the OS refuses that much, what's needed will do. */
+	return commit_to(arena, had, step) || (step != need && commit_to(arena, had, need));
 }
 
 /* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */

@@ -234,6 +234,7 @@ uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size)
 	if (behind)
 		fit_remove(base, &heap->fit, at + had, behind);
 	SHADOW_SHOW(payload_at(base, at - before), payload_bytes(before + had));
+	tag_set_state(tag_at(base, at), TAG_FREE);
 	/* Before the remainder's tag is written, which may lie where the payload was. */
 	memmove(payload_at(base, at - before), payload_at(base, at), payload_bytes(had));
 	settle(base, heap, at - before, size, before + had + behind, false);

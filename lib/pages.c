@@ -12,6 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -30,7 +33,11 @@ void *pages_reserve(size_t bytes)
 
 bool pages_commit(void *start, size_t bytes)
 {
-	return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+	int saved = errno;
+	bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+
+	errno = saved;
+	return done;
 }
 
 void pages_release(void *start, size_t bytes)
@@ -50,8 +57,20 @@ bool pages_purge(void *start, size_t bytes)
 bool pages_move(void *from, void *to, size_t bytes)
 {
 	int saved = errno;
-	void *p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	void *p = MAP_FAILED;
 
+	/*
+	 * Kernels before 6.17 move pages of one mapping alone, and notice that there are two only
+	 * after they have unmapped the target. Growing the source in place can't succeed, since the
+	 * page behind it is in use, and fails with ENOMEM where it's one mapping.
+	 */
+	if (mremap(from, bytes, bytes + pages_size(), 0) == MAP_FAILED && errno == ENOMEM) {
+		p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+		/* Refused for want of memory: the target may be gone already. */
+		if (p == MAP_FAILED)
+			mmap(to, bytes, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	}
 	errno = saved;
 	return p == to;
 }

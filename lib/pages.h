@@ -22,7 +22,10 @@ void pages_release(void *start, size_t bytes);
 /* Empties whole pages: they read as zero afterwards. False if the OS refuses (they are as before). */
 bool pages_purge(void *start, size_t bytes);
 
-/* Moves whole pages onto others of the same range, leaving zeros. False if it can't be done. */
+/*
+ * Moves whole pages onto others of the same range, leaving zeros; neither may reach its end. False if it
+ * can't be done. Each move may leave the process with two mappings more.
+ */
 bool pages_move(void *from, void *to, size_t bytes);
 
 /* Bytes of a range that are in memory now. */

@@ -378,7 +378,9 @@ static bool lower_end(struct acre *arena)
 	uint64_t granules = arena->plot_bytes / GRANULE;
 	uint64_t end = arena->commons.end - granules;
 
-	if (arena->commons.end - arena->commons.start <= granules ||
+	/* Beyond an eighth of the arena, threads work in the commons instead. */
+	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 8 ||
+	    arena->commons.end - arena->commons.start <= granules ||
 	    (arena->mapped &&
 	     !pages_commit(base + end / arena->page * arena->page * GRANULE, arena->page * GRANULE)))
 		return false;
@@ -429,7 +431,6 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 		return NULL;
 	lock_take(&plot->lock);
 	plot_drain(arena, plot);
-	cache_init(&plot->cache, arena, plot);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
 	lock_drop(&plot->lock);
 	return plot;
@@ -446,9 +447,9 @@ void plot_leave(struct plot *plot)
 	plot_release(arena, plot);
 	arena_used(arena, plot->unreported);
 	plot->unreported = 0;
-	lock_drop(&plot->lock);
 	atomic_fetch_sub_explicit(&arena->caches_granted, plot->cache.granted, memory_order_relaxed);
-	plot->cache.granted = 0;
+	cache_init(&plot->cache, arena, plot);
+	lock_drop(&plot->lock);
 	lock_take(&arena->lock);
 	plot->next_idle = arena->idle_plot;
 	arena->idle_plot = plot->id;

@@ -19,7 +19,8 @@
 #include "supply.h"
 
 #define SLIDE_MOST	((uint64_t)(16 << 10) / GRANULE)	/* a memmove under a lock */
-#define REMAP_LEAST	((uint64_t)(256 << 10) / GRANULE)	/* where copying costs more */
+#define REMAP_LEAST	((uint64_t)(1 << 20) / GRANULE)	/* where copying costs more */
+#define MOVES_MOST	4096u	/* of an arena: a process has some 65,000 mappings in all */
 
 /* What the owner does with the block at `at`, under its lock. Its place; 0 if that can't be. */
 static uint64_t grow_here(struct acre *arena, uint64_t at, uint32_t owner, uint64_t size)
@@ -87,6 +88,7 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
 
 	if (!arena->mapped || shift % page ||
+	    atomic_fetch_add_explicit(&arena->moves, 1, memory_order_relaxed) >= MOVES_MOST ||
 	    !pages_move(base + first, base + first + shift, last - first))
 		return false;
 	memcpy(base + start + shift, base + start, first - start);

@@ -11,7 +11,9 @@
  */
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "plot.h"
@@ -24,6 +26,7 @@ _Thread_local struct acre_thread acre_private_thread = {
 };
 
 static pthread_key_t leaving_key;
+static atomic_bool have_leaving_key;
 
 /* The plot of the arena that this thread holds; NULL if none. */
 static struct plot *held_plot(struct acre *arena, const struct acre_thread *self)
@@ -57,20 +60,25 @@ struct cache *thread_join(struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
 	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	int saved = errno;
 	struct cache *cache;
+	struct plot *plot;
 
 	if (arena->seal != arena_seal(arena))
 		report_misuse("arena", arena, 0, 0, "no arena is here; was it destroyed?");
-	if (!arena->plot_bytes || self->leaving)
+	/* Who can't be told that the thread leaves must not join. */
+	if (!arena->plot_bytes || self->leaving || !have_leaving_key)
 		return &cache_none;
-	cache = thread_held(arena);
-	if (!cache->plot) {
-		struct plot *plot = plot_join(arena, (uintptr_t)self);
-
-		if (!plot)
-			return &cache_none;
-		cache = &plot->cache;
-	}
+	/*
+	 * It may hold one already: its entry was evicted; or a thread that lived at this address before
+	 * joined in its last breath, after leave(), and left its plot behind.
+	 */
+	plot = held_plot(arena, self);
+	if (!plot)
+		plot = plot_join(arena, (uintptr_t)self);
+	if (!plot)
+		return &cache_none;
+	cache = &plot->cache;
 	if (self->slots[i].serial != THREAD_NO_ARENA)
 		self->evicted = true;
 	self->slots[i].serial = arena->serial;
@@ -79,6 +87,7 @@ struct cache *thread_join(struct acre *arena)
 		self->home = cache;
 	/* Last, since it may allocate. */
 	pthread_setspecific(leaving_key, self);
+	errno = saved;
 	return cache;
 }
 
@@ -129,14 +138,17 @@ static void unlock_arena(struct acre *arena, void *user)
 		lock_yield(&plot_at(arena, id)->lock);
 }
 
-/* In the child: the plots of all threads but this one are without a thread. */
+/*
+ * In the child: the plots of all threads but this one are idle, also those that were just being joined
+ * or left. What their caches hold, if anything, is salvaged.
+ */
 static void orphan_plots(struct acre *arena, void *user)
 {
-	for (uint32_t id = 1; id <= arena->plot_count; id++) {
+	arena->idle_plot = 0;
+	for (uint32_t id = arena->plot_count; id; id--) {
 		struct plot *plot = plot_at(arena, id);
-		uintptr_t holder = atomic_load_explicit(&plot->holder, memory_order_relaxed);
 
-		if (!holder || holder == (uintptr_t)user)
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)user)
 			continue;
 		atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 		plot->orphan = true;
@@ -169,7 +181,7 @@ static void after_fork_child(void)
 
 static void setup(void)
 {
-	pthread_key_create(&leaving_key, leave);
+	have_leaving_key = pthread_key_create(&leaving_key, leave) == 0;
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 

@@ -14,6 +14,7 @@
 #define ROUND_OPERATIONS	5000
 #define LEAST			24
 #define MOST			700
+#define MIDDLE			4096
 #define LARGE			(64 * KIB)
 #define FILLED			80
 #define GATHERED		90
@@ -43,17 +44,23 @@ static void free_some(struct worker *worker)
 	}
 }
 
+/* Mostly as in filling; and of all kinds, so that requests and holes seldom match. */
 static size_t some_size(struct worker *worker)
 {
-	return draw_below(&worker->random, 64) == 0 ? draw_size(&worker->random, LARGE) :
-						      draw_from(&worker->random, LEAST, MOST);
+	size_t kind = draw_below(&worker->random, 64);
+
+	if (kind == 0)
+		return draw_size(&worker->random, LARGE);
+	if (kind < 16)
+		return draw_from(&worker->random, 0, MIDDLE);
+	return draw_from(&worker->random, LEAST, MOST);
 }
 
 static void step(struct worker *worker)
 {
 	struct slot *slot;
 
-	if (worker->slot_count != 0 && draw_below(&worker->random, 4) == 0) {
+	if (worker->slot_count != 0 && draw_below(&worker->random, 2) == 0) {
 		slot = &worker->slots[draw_below(&worker->random, worker->slot_count)];
 		if (!slot_resize(worker, slot, some_size(worker) + 1))
 			free_some(worker);

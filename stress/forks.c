@@ -31,6 +31,10 @@
 #define BETWEEN		500	/* operations of a forker between two forks */
 #define CHILD_BLOCKS	300
 #define DEEPEST		2	/* generations of children */
+
+/* Fork holds the lock of each thread's plot; ThreadSanitizer bears 63 locks held at once. */
+#define TSAN_THREADS	48
+
 #define FEW		8	/* children; from so many on, the rare can be told */
 #define PATIENCE	60	/* seconds for a child */
 #define UNSWEPT		3	/* exit status: sound, but some blocks stay cached */
@@ -167,5 +171,6 @@ const struct scenario scenario_fork_storm = {
 	.summary = "forks in the midst of allocating threads; the children work on",
 	.arena = 32 * MIB,
 	.least_threads = FORKERS + 1,
+	.most_threads = UNDER_TSAN ? TSAN_THREADS : 0,
 	.work = fork_storm,
 };

@@ -39,7 +39,7 @@ static void *larson_life(void *argument)
 	struct chain *chain = argument;
 	struct worker *worker = chain->worker;
 
-	for (unsigned i = 0; i < LARSON_STEPS; i++) {
+	for (unsigned i = 0; i < LARSON_STEPS && !asked_to_stop(worker->run); i++) {
 		struct slot *slot = &worker->slots[draw_below(&worker->random, LARSON_BLOCKS)];
 
 		if (slot->block != NULL)

@@ -187,7 +187,11 @@ static unsigned count_threads(const struct scenario *scenario, const struct opti
 		threads = scenario->threads;
 	if (threads == 0)
 		threads = processors < 2 ? 4 : processors > 16 ? 32 : 2 * (unsigned)processors;
-	return threads < scenario->least_threads ? scenario->least_threads : threads;
+	if (threads < scenario->least_threads)
+		threads = scenario->least_threads;
+	if (scenario->most_threads != 0 && threads > scenario->most_threads)
+		threads = scenario->most_threads;
+	return threads;
 }
 
 static _Noreturn void become(const struct scenario *scenario, const struct options *options,

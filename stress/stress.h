@@ -73,6 +73,7 @@ struct scenario {
 	size_t arena;		/* its size where --arena gives none */
 	unsigned threads;	/* their number where --threads gives none; 0: by the processors */
 	unsigned least_threads;
+	unsigned most_threads;	/* 0: any number */
 	void (*work)(struct run *run);
 };
 

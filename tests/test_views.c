@@ -5,6 +5,8 @@
  */
 #include "support.h"
 
+#include <unistd.h>
+
 struct stop {
 	int visits;
 	int at;
@@ -171,19 +173,33 @@ START_TEST(the_cache_is_bounded)
 }
 END_TEST
 
-/* "A call that returns NULL has first given back its own thread's cache." */
+/* "A call that returns NULL has first given back its own thread's cache", whatever was asked for. */
 START_TEST(a_refusal_empties_the_own_cache)
 {
+	static const size_t sizes[] = {9 * MIB, 2 * TIB, SIZE_MAX / 2, SIZE_MAX};
 	struct acre *arena = new_arena(8 * MIB, NULL);
+	char *kept = acre_malloc(arena, 100);
 	char *blocks[2000];
 
-	for (size_t i = 0; i < COUNT_OF(blocks); i++)
-		blocks[i] = acre_malloc(arena, 100);
-	for (size_t i = 0; i < COUNT_OF(blocks); i++)
-		acre_free(arena, blocks[i]);
-	ck_assert_uint_gt(stats_of(arena).cached_bytes, 0);
-	ck_assert_ptr_null(acre_malloc(arena, 9 * MIB));
-	ck_assert_uint_eq(stats_of(arena).cached_bytes, 0);
+	for (size_t k = 0; k < 4 * COUNT_OF(sizes); k++) {
+		size_t size = sizes[k / 4];
+		char *got;
+
+		for (size_t i = 0; i < COUNT_OF(blocks); i++)
+			blocks[i] = acre_malloc(arena, 100);
+		for (size_t i = 0; i < COUNT_OF(blocks); i++)
+			acre_free(arena, blocks[i]);
+		ck_assert_uint_gt(stats_of(arena).cached_bytes, 0);
+		got = k % 4 == 0   ? acre_malloc(arena, size)
+		      : k % 4 == 1 ? acre_calloc(arena, size / 2, 2)
+		      : k % 4 == 2 ? acre_realloc(arena, kept, size)
+				   : acre_aligned_alloc(arena, 4096, size);
+		must(!got, "%zu bytes, way %zu", size, k % 4);
+		must(stats_of(arena).cached_bytes == 0, "%zu bytes are cached after %zu, way %zu",
+		     stats_of(arena).cached_bytes, size, k % 4);
+	}
+	acre_free(arena, kept);
+	must_be_whole(arena);
 	end_arena(arena);
 }
 END_TEST
@@ -217,6 +233,40 @@ START_TEST(trim_gives_pages_back)
 	acre_free(arena, last);
 	must_be_whole(arena);
 	end_arena(arena);
+}
+END_TEST
+
+/*
+ * Free pages go back by themselves after a while, by whoever is in the allocator then; with
+ * ACRE_NO_PURGE they stay as long as trim isn't called. What 'a while' is, the first arena shows.
+ */
+START_TEST(free_pages_go_back_in_time)
+{
+	struct acre_options stay = {.flags = both[_i].flags | ACRE_NO_PURGE};
+	struct acre *arenas[] = {new_arena(64 * MIB, &both[_i]), new_arena(64 * MIB, &stay)};
+	int tries = 0;
+
+	for (size_t i = 0; i < COUNT_OF(arenas); i++) {
+		char *block = acre_malloc(arenas[i], 48 * MIB);
+
+		ck_assert_ptr_nonnull(block);
+		memset(block, 1, 48 * MIB);
+		acre_free(arenas[i], block);
+	}
+	while (stats_of(arenas[0]).resident_bytes > 16 * MIB && tries++ < 50000) {
+		for (size_t i = 0; i < COUNT_OF(arenas); i++) {
+			for (int n = 0; n < 40; n++)
+				acre_free(arenas[i], acre_malloc(arenas[i], 100000));
+			acre_free(arenas[i], acre_malloc(arenas[i], 2 * MIB));
+		}
+		usleep(1000);
+	}
+	ck_assert_uint_le(stats_of(arenas[0]).resident_bytes, 16 * MIB);
+	ck_assert_uint_ge(stats_of(arenas[1]).resident_bytes, 48 * MIB);
+	for (size_t i = 0; i < COUNT_OF(arenas); i++) {
+		must_be_whole(arenas[i]);
+		end_arena(arenas[i]);
+	}
 }
 END_TEST
 
@@ -276,6 +326,7 @@ int main(void)
 	tcase_add_loop_test(views, the_cache_is_bounded, 0, 6);
 	tcase_add_test(views, a_refusal_empties_the_own_cache);
 	tcase_add_loop_test(views, trim_gives_pages_back, 0, 2);
+	tcase_add_loop_test(views, free_pages_go_back_in_time, 0, 2);
 	tcase_add_loop_test(views, trim_leaves_the_callers_buffer, 0, 2);
 	tcase_add_loop_test(views, prefault_makes_all_resident, 0, 2);
 	suite_add_tcase(suite, views);
