@@ -378,8 +378,8 @@ static bool lower_end(struct acre *arena)
 	uint64_t granules = arena->plot_bytes / GRANULE;
 	uint64_t end = arena->commons.end - granules;
 
-	/* Beyond an eighth of the arena, threads work in the commons instead. */
-	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 8 ||
+	/* Beyond a quarter of the arena, threads work in the commons instead. */
+	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 4 ||
 	    arena->commons.end - arena->commons.start <= granules ||
 	    (arena->mapped &&
 	     !pages_commit(base + end / arena->page * arena->page * GRANULE, arena->page * GRANULE)))

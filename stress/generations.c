@@ -5,10 +5,11 @@
  * random ones by new ones, starts its successor and ends; the successor waits for that end before
  * it starts the next, so at most two of a chain are alive.
  *
- * churn: groups of short threads. Each allocates, frees a part, leaves the rest to main, which
- * frees it, and goes on allocating in the destructor of a thread-specific value, in as many rounds
- * of destructors as the system grants (ThreadSanitizer ends a thread in the last of them, so there
- * two less). Plots must not become more with the number of threads.
+ * churn: groups of short threads. Each allocates, frees a part, and leaves the rest to main, which
+ * frees it. Half of them go on in the destructor of a thread-specific value, in as many rounds of
+ * destructors as the system grants (ThreadSanitizer ends a thread in the last of them, so there two
+ * less); some allocate for the first time there. Plots must not become more with the number of
+ * threads, and none may stay with a thread that has ended.
  *
  * crowd: 2,000 threads at once; each frees what its neighbour allocated.
  */
@@ -107,6 +108,7 @@ static void larson(struct run *run)
 struct mayfly {
 	struct worker *worker;
 	unsigned late;	/* rounds of destructors so far */
+	unsigned first;	/* the one in which it begins to allocate; 0 = before all */
 };
 
 static pthread_key_t late_key;
@@ -133,8 +135,9 @@ static void work_late(void *argument)
 {
 	struct mayfly *fly = argument;
 
-	work_a_little(fly->worker);
-	if (++fly->late < LATE_ROUNDS)
+	if (++fly->late >= fly->first)
+		work_a_little(fly->worker);
+	if (fly->late < LATE_ROUNDS)
 		pthread_setspecific(late_key, fly);
 }
 
@@ -143,9 +146,13 @@ static void *churn_work(void *argument)
 	struct mayfly *fly = argument;
 
 	fly->late = 0;
-	if (draw_below(&fly->worker->random, 2) == 0)
+	fly->first = 0;
+	if (draw_below(&fly->worker->random, 2) == 0) {
+		fly->first = (unsigned)draw_below(&fly->worker->random, LATE_ROUNDS + 1);
 		pthread_setspecific(late_key, fly);
-	work_a_little(fly->worker);
+	}
+	if (fly->first == 0)
+		work_a_little(fly->worker);
 	return NULL;
 }
 

@@ -53,7 +53,7 @@ struct dice dice_from(uint64_t seed)
 	const char *text = getenv("ACRE_TEST_SEED");
 	uint64_t base = text ? strtoull(text, NULL, 0) : 1;
 
-	return (struct dice){mix(base * 0x9e3779b97f4a7c15u + seed)};
+	return (struct dice){ mix(base * 0x9e3779b97f4a7c15u + seed) };
 }
 
 uint64_t next_seed(void)
@@ -142,15 +142,15 @@ bool all_bytes(const void *block, size_t n, unsigned char value)
  * Arenas and what a walk sees of them.
  */
 const struct acre_options both[2] = {
-	{.flags = 0},
-	{.flags = ACRE_NO_CACHE},
+	{ .flags = 0 },
+	{ .flags = ACRE_NO_CACHE },
 };
 
 const size_t edges[40] = {
-	0,    1,    7,    8,    9,    15,   16,    17,    23,    24,    25,     31,     32,
-	33,   100,  247,  248,  249,  1000, 4072,  4079,  4080,  4081,  4087,   4088,   4089,
-	4095, 4096, 4097, 8191, 8192, 8193, 65535, 65536, 65537, 131071, 131072, 131073, 1048575,
-	1048577,
+	0,    1,    7,	   8,	  9,	 15,	 16,	 17,	 23,	  24,
+	25,   31,   32,	   33,	  100,	 247,	 248,	 249,	 1000,	  4072,
+	4079, 4080, 4081,  4087,  4088,	 4089,	 4095,	 4096,	 4097,	  8191,
+	8192, 8193, 65535, 65536, 65537, 131071, 131072, 131073, 1048575, 1048577,
 };
 
 struct acre *new_arena(size_t size, const struct acre_options *options)
@@ -203,7 +203,7 @@ void look(struct acre *arena, struct image *image)
 void forget(struct image *image)
 {
 	free(image->blocks);
-	*image = (struct image){0};
+	*image = (struct image){ 0 };
 }
 
 const struct acre_block *find_block(const struct image *image, const void *address)
@@ -252,7 +252,7 @@ void must_be_sound(struct acre *arena)
 
 size_t must_be_whole(struct acre *arena)
 {
-	struct image image = {0};
+	struct image image = { 0 };
 	size_t size;
 
 	acre_flush(arena);
@@ -282,7 +282,7 @@ struct acre_stats stats_of(struct acre *arena)
 void must_be_honest(struct acre *arena)
 {
 	struct acre_stats stats = stats_of(arena);
-	struct image image = {0};
+	struct image image = { 0 };
 	size_t largest = 0;
 
 	look(arena, &image);
@@ -315,7 +315,7 @@ void work_in(struct acre *arena, size_t most, int steps, uint64_t seed)
 	struct {
 		char *block;
 		size_t size;
-	} slots[64] = {{0}};
+	} slots[64] = { { 0 } };
 	size_t got = 0;
 
 	for (int step = 0; step < steps; step++) {
@@ -356,8 +356,8 @@ void take_the_largest(struct acre *arena)
 
 void take_piece(struct acre *arena, struct piece *piece, struct dice *dice)
 {
-	piece->size = roll_between(dice, 0, 99) ? roll_log(dice, 1, 2000)
-						: roll_log(dice, 2000, 100000);
+	piece->size =
+		roll_between(dice, 0, 99) ? roll_log(dice, 1, 2000) : roll_log(dice, 2000, 100000);
 	piece->key = roll(dice);
 	piece->block = acre_malloc(arena, piece->size);
 	must(piece->block, "%zu bytes", piece->size);
@@ -445,6 +445,12 @@ void meet(pthread_barrier_t *barrier)
 
 	must(error == 0 || error == PTHREAD_BARRIER_SERIAL_THREAD, "pthread_barrier_wait: %s",
 	     strerror(error));
+}
+
+void await(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		must(errno == EINTR, "sem_wait: %s", strerror(errno));
 }
 
 /*

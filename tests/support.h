@@ -15,6 +15,7 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -141,6 +142,7 @@ pthread_t start(void *(*body)(void *), void *argument);
 pthread_t start_small(void *(*body)(void *), void *argument);
 void *finish(pthread_t thread);
 void meet(pthread_barrier_t *barrier);
+void await(sem_t *semaphore);
 
 /* How a child process ended that ran body(argument), and what it said on stderr. */
 struct outcome {

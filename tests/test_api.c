@@ -14,8 +14,8 @@
  */
 START_TEST(create_takes_defaults)
 {
-	struct acre_options zeroed = {0};
-	struct acre *arenas[] = {acre_create(MIB, NULL), acre_create(MIB, &zeroed)};
+	struct acre_options zeroed = { 0 };
+	struct acre *arenas[] = { acre_create(MIB, NULL), acre_create(MIB, &zeroed) };
 
 	for (size_t i = 0; i < COUNT_OF(arenas); i++) {
 		ck_assert_ptr_nonnull(arenas[i]);
@@ -34,24 +34,24 @@ static const struct {
 	struct acre_options options;
 	bool good;
 } option_cases[] = {
-	{"no cache", {.flags = ACRE_NO_CACHE}, true},
-	{"huge pages", {.flags = ACRE_HUGE_PAGES}, true},
-	{"prefault", {.flags = ACRE_PREFAULT}, true},
-	{"no purge", {.flags = ACRE_NO_PURGE}, true},
-	{"every flag",
-	 {.flags = ACRE_NO_CACHE | ACRE_HUGE_PAGES | ACRE_PREFAULT | ACRE_NO_PURGE},
-	 true},
-	{"a cache of 1 byte", {.cache_bytes = 1}, true},
-	{"a cache beyond all memory", {.cache_bytes = SIZE_MAX}, true},
-	{"the flag behind the last", {.flags = ACRE_NO_PURGE << 1}, false},
-	{"the highest flag", {.flags = 1u << 31}, false},
-	{"a good flag and an unknown one", {.flags = ACRE_NO_CACHE | 0x100}, false},
-	{"next fit, not built in", {.policy = ACRE_NEXT_FIT}, false},
-	{"best fit, not built in", {.policy = ACRE_BEST_FIT}, false},
-	{"worst fit, not built in", {.policy = ACRE_WORST_FIT}, false},
-	{"buddy, not built in", {.policy = ACRE_BUDDY}, false},
-	{"a policy there never was", {.policy = (enum acre_policy)77}, false},
-	{"a negative policy", {.policy = (enum acre_policy)-1}, false},
+	{ "no cache", { .flags = ACRE_NO_CACHE }, true },
+	{ "huge pages", { .flags = ACRE_HUGE_PAGES }, true },
+	{ "prefault", { .flags = ACRE_PREFAULT }, true },
+	{ "no purge", { .flags = ACRE_NO_PURGE }, true },
+	{ "every flag",
+	  { .flags = ACRE_NO_CACHE | ACRE_HUGE_PAGES | ACRE_PREFAULT | ACRE_NO_PURGE },
+	  true },
+	{ "a cache of 1 byte", { .cache_bytes = 1 }, true },
+	{ "a cache beyond all memory", { .cache_bytes = SIZE_MAX }, true },
+	{ "the flag behind the last", { .flags = ACRE_NO_PURGE << 1 }, false },
+	{ "the highest flag", { .flags = 1u << 31 }, false },
+	{ "a good flag and an unknown one", { .flags = ACRE_NO_CACHE | 0x100 }, false },
+	{ "next fit, not built in", { .policy = ACRE_NEXT_FIT }, false },
+	{ "best fit, not built in", { .policy = ACRE_BEST_FIT }, false },
+	{ "worst fit, not built in", { .policy = ACRE_WORST_FIT }, false },
+	{ "buddy, not built in", { .policy = ACRE_BUDDY }, false },
+	{ "a policy there never was", { .policy = (enum acre_policy)77 }, false },
+	{ "a negative policy", { .policy = (enum acre_policy) - 1 }, false },
 };
 
 START_TEST(create_looks_at_its_options)
@@ -61,8 +61,8 @@ START_TEST(create_looks_at_its_options)
 
 	for (int at = 0; at < 2; at++) {
 		errno = 0;
-		arenas[at] = at ? acre_create_at(buffer, MIB, &option_cases[_i].options)
-				: acre_create(MIB, &option_cases[_i].options);
+		arenas[at] = at ? acre_create_at(buffer, MIB, &option_cases[_i].options) :
+				  acre_create(MIB, &option_cases[_i].options);
 		if (option_cases[_i].good) {
 			char *block;
 
@@ -94,14 +94,14 @@ START_TEST(destroy_refuses_what_is_no_arena)
 		const char *name;
 		void *address;
 	} cases[] = {
-		{"NULL", NULL},
-		{"zeros", zeros},
-		{"an unaligned address", zeros + 3},
-		{"an address that isn't mapped", (void *)(uintptr_t)8192},
-		{"a block", block},
-		{"the inside of an arena", (char *)arena + 64},
-		{"a copy of an arena", copy},
-		{"a destroyed arena of the OS", gone},
+		{ "NULL", NULL },
+		{ "zeros", zeros },
+		{ "an unaligned address", zeros + 3 },
+		{ "an address that isn't mapped", (void *)(uintptr_t)8192 },
+		{ "a block", block },
+		{ "the inside of an arena", (char *)arena + 64 },
+		{ "a copy of an arena", copy },
+		{ "a destroyed arena of the OS", gone },
 	};
 
 	ck_assert_ptr_nonnull(block);
@@ -127,8 +127,9 @@ START_TEST(destroy_takes_live_blocks_along)
 	static char buffer[256 * KIB];
 
 	for (int round = 0; round < SCALE(300, 30); round++) {
-		struct acre *arenas[] = {new_arena(MIB, &both[round % 2]),
-					 acre_create_at(buffer, sizeof(buffer), &both[round % 2])};
+		struct acre *arenas[] = { new_arena(MIB, &both[round % 2]),
+					  acre_create_at(buffer, sizeof(buffer),
+							 &both[round % 2]) };
 
 		for (size_t i = 0; i < COUNT_OF(arenas); i++) {
 			ck_assert_ptr_nonnull(arenas[i]);
@@ -175,7 +176,7 @@ static void *allocate(struct acre *arena, int how, size_t size)
 START_TEST(blocks_of_every_size)
 {
 	struct acre *arena = new_arena(64 * MIB, &both[_i]);
-	struct image image = {0};
+	struct image image = { 0 };
 	char *blocks[COUNT_OF(edges) * WAYS];
 	size_t live = 0;
 
@@ -339,7 +340,7 @@ START_TEST(aligned_alloc_takes_any_power_of_two)
 	size_t rounds = 0;
 
 	for (size_t alignment = 1; alignment <= most; alignment *= 2, rounds++) {
-		const size_t sizes[] = {0, 1, alignment - 1, alignment, alignment + 1, 3000};
+		const size_t sizes[] = { 0, 1, alignment - 1, alignment, alignment + 1, 3000 };
 		char *taken[COUNT_OF(sizes)];
 
 		for (size_t i = 0; i < COUNT_OF(sizes); i++) {
@@ -374,10 +375,10 @@ END_TEST
 
 START_TEST(aligned_alloc_refuses_other_alignments)
 {
-	static const size_t wrong[] = {0, 3, 5, 6, 24, 48, 100, 4095, 4097, MIB + 1, SIZE_MAX,
-				       SIZE_MAX / 2};
-	static const size_t too_far[] = {2 * MIB, GIB, (size_t)1 << 40, (size_t)1 << 62,
-					 (size_t)1 << 63};
+	static const size_t wrong[] = { 0,   3,	   5,	 6,	  24,	    48,
+					100, 4095, 4097, MIB + 1, SIZE_MAX, SIZE_MAX / 2 };
+	static const size_t too_far[] = { 2 * MIB, GIB, (size_t)1 << 40, (size_t)1 << 62,
+					  (size_t)1 << 63 };
 	struct acre *arena = new_arena(MIB, &both[_i]);
 
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
@@ -438,7 +439,7 @@ START_TEST(arenas_side_by_side)
 		char *block;
 		size_t size;
 		size_t arena;
-	} slots[500] = {{0}};
+	} slots[500] = { { 0 } };
 
 	for (size_t i = 0; i < COUNT_OF(arenas); i++)
 		arenas[i] = new_arena(MIB, &both[i % 2]);

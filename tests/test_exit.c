@@ -38,9 +38,9 @@ static void *leave_some(void *argument)
 START_TEST(ten_thousand_threads_one_by_one)
 {
 	int threads = SCALE(10000, 300);
-	struct heritage heritage = {.arena = new_arena(512 * MIB, NULL)};
+	struct heritage heritage = { .arena = new_arena(512 * MIB, NULL) };
 	struct dice dice = dice_from(21);
-	struct image image = {0};
+	struct image image = { 0 };
 
 	heritage.pieces = calloc((size_t)threads * 8, sizeof(struct piece));
 	acre_free(heritage.arena, acre_malloc(heritage.arena, 1));
@@ -98,7 +98,7 @@ static void *ride(void *argument)
 START_TEST(waves_of_threads)
 {
 	size_t width = SCALE(60, 12);
-	struct wave wave = {.arena = new_arena(64 * MIB, NULL)};
+	struct wave wave = { .arena = new_arena(64 * MIB, NULL) };
 	pthread_t threads[60];
 
 	pthread_barrier_init(&wave.gate, NULL, (unsigned)width);
@@ -214,13 +214,11 @@ START_TEST(destructors_at_any_depth)
 		pthread_key_create(&keys[i], NULL);
 	pthread_key_create(&keys[KEYS - 1], goodbye_last);
 	for (int i = 0; i < threads; i++) {
-		struct farewell farewell = {.arena = first, .late = i % 2};
+		struct farewell farewell = { .arena = first, .late = i % 2 };
 
 		finish(start(live_and_leave, &farewell));
-		must(farewell.rounds[0] == ROUNDS, "%zu rounds",
-		     farewell.rounds[0]);
-		must(farewell.rounds[KEYS - 1] == ROUNDS, "%zu rounds",
-		     farewell.rounds[KEYS - 1]);
+		must(farewell.rounds[0] == ROUNDS, "%zu rounds", farewell.rounds[0]);
+		must(farewell.rounds[KEYS - 1] == ROUNDS, "%zu rounds", farewell.rounds[KEYS - 1]);
 #ifdef __GLIBC__
 		must(farewell.unwound, "thread %d", i);
 #endif
@@ -279,7 +277,7 @@ static void *destroy_there(void *argument)
 START_TEST(arenas_replaced_under_their_threads)
 {
 	static char buffers[2][4 * MIB];
-	struct stage stage = {.over = false};
+	struct stage stage = { .over = false };
 	pthread_t threads[4];
 
 	pthread_barrier_init(&stage.gate, NULL, COUNT_OF(threads) + 1);
@@ -295,8 +293,9 @@ START_TEST(arenas_replaced_under_their_threads)
 				end_arena(stage.arenas[i]);
 			else if (round > 0)
 				finish(start(destroy_there, stage.arenas[i]));
-			stage.arenas[i] = i < 2 ? acre_create_at(buffers[i], sizeof(buffers[i]), options)
-						: new_arena((4 + i) * MIB, options);
+			stage.arenas[i] =
+				i < 2 ? acre_create_at(buffers[i], sizeof(buffers[i]), options) :
+					new_arena((4 + i) * MIB, options);
 			must(stage.arenas[i], "arena %zu: %s", i, strerror(errno));
 		}
 		meet(&stage.gate);

@@ -18,7 +18,7 @@
 
 struct cell {
 	size_t start; /* in granules from the range's origin */
-	size_t size;  /* in granules */
+	size_t size; /* in granules */
 	bool live;
 };
 
@@ -74,11 +74,10 @@ static void insert(struct model *model, struct cell *before, struct cell cell)
 	model->count++;
 }
 
-static void delete(struct model *model, struct cell *cell)
+static void delete (struct model *model, struct cell *cell)
 {
 	model->count--;
-	memmove(cell, cell + 1,
-		(model->count - (size_t)(cell - model->cells)) * sizeof(*cell));
+	memmove(cell, cell + 1, (model->count - (size_t)(cell - model->cells)) * sizeof(*cell));
 }
 
 /* Cuts cell to so many granules; what is left becomes free and merges with a free block behind. */
@@ -94,7 +93,7 @@ static void cut(struct model *model, struct cell *cell, size_t size)
 		next->start -= rest;
 		next->size += rest;
 	} else {
-		insert(model, next, (struct cell){cell->start + size, rest, false});
+		insert(model, next, (struct cell){ cell->start + size, rest, false });
 	}
 }
 
@@ -127,11 +126,11 @@ static void model_free(struct model *model, const void *payload)
 	cell->live = false;
 	if (cell + 1 < model->cells + model->count && !cell[1].live) {
 		cell->size += cell[1].size;
-		delete(model, cell + 1);
+		delete (model, cell + 1);
 	}
 	if (cell > model->cells && !cell[-1].live) {
 		cell[-1].size += cell->size;
-		delete(model, cell);
+		delete (model, cell);
 	}
 }
 
@@ -147,7 +146,7 @@ static bool model_resize(struct model *model, const void *payload, size_t bytes)
 		    cell->size + next->size < size)
 			return false;
 		cell->size += next->size;
-		delete(model, next);
+		delete (model, next);
 	}
 	cut(model, cell, size);
 	return true;
@@ -206,8 +205,8 @@ static void resync(struct pair *pair)
 	model->count = 0;
 	for (size_t i = 0; i < pair->image.count; i++) {
 		const struct acre_block *block = &pair->image.blocks[i];
-		struct cell cell = {(size_t)((const char *)block->address - TAG - model->origin),
-				    (block->size + TAG) / GRANULE, block->state == ACRE_LIVE};
+		struct cell cell = { (size_t)((const char *)block->address - TAG - model->origin),
+				     (block->size + TAG) / GRANULE, block->state == ACRE_LIVE };
 
 		must(cell.start % GRANULE == 0 && (block->size + TAG) % GRANULE == 0,
 		     "block %zu of %zu bytes at %p", i, block->size, block->address);
@@ -224,7 +223,7 @@ static void resync(struct pair *pair)
 
 static void pair_up(struct pair *pair, struct acre *arena)
 {
-	*pair = (struct pair){.arena = arena};
+	*pair = (struct pair){ .arena = arena };
 	look(arena, &pair->image);
 	must(pair->image.count == 1 && pair->image.blocks[0].state == ACRE_FREE,
 	     "a new arena has %zu blocks", pair->image.count);
@@ -244,11 +243,11 @@ static void part(struct pair *pair)
  * Random steps.
  */
 enum mix {
-	MIX_UNIFORM,	/* any size in the range alike */
-	MIX_LOG,	/* each doubling alike */
-	MIX_CLASSES,	/* one of five sizes */
-	MIX_PAGES,	/* about multiples of a page */
-	MIX_LONELY	/* small ones, seldom one of the largest */
+	MIX_UNIFORM, /* any size in the range alike */
+	MIX_LOG, /* each doubling alike */
+	MIX_CLASSES, /* one of five sizes */
+	MIX_PAGES, /* about multiples of a page */
+	MIX_LONELY /* small ones, seldom one of the largest */
 };
 
 static const struct scenario {
@@ -261,18 +260,18 @@ static const struct scenario {
 	size_t slots; /* most live blocks */
 	int steps;
 } scenarios[] = {
-	{"tiny, least blocks", 64 * KIB, -1, MIX_UNIFORM, 0, 40, 4000, 500000},
-	{"tiny, odd buffer", 64 * KIB + 1, 1, MIX_LOG, 1, 2000, 1000, 600000},
-	{"tiny, full", 64 * KIB + 77, 13, MIX_UNIFORM, 100, 2000, 200, 800000},
-	{"small, classes", 256 * KIB, -1, MIX_CLASSES, 24, 1500, 1500, 600000},
-	{"odd buffer, lonely large", 300007, 37, MIX_LONELY, 1, 60000, 1500, 500000},
-	{"a MiB of all sizes", MIB, -1, MIX_LOG, 1, 100000, 1000, 600000},
-	{"a MiB, full", MIB, -1, MIX_UNIFORM, 500, 4000, 1200, 600000},
-	{"pages", 8 * MIB, -1, MIX_PAGES, 4096, 40960, 600, 500000},
-	{"pages, full, odd buffer", 2 * MIB + 4095, 63, MIX_PAGES, 4096, 32768, 300, 400000},
-	{"64 MiB, many", 64 * MIB, -1, MIX_LOG, 1, 300000, 2000, 400000},
-	{"a GiB, large", GIB, -1, MIX_LOG, 16, 128 * MIB, 400, 300000},
-	{"64 GiB, huge", 64 * GIB, -1, MIX_LOG, 1, 16 * GIB, 300, 60000},
+	{ "tiny, least blocks", 64 * KIB, -1, MIX_UNIFORM, 0, 40, 4000, 500000 },
+	{ "tiny, odd buffer", 64 * KIB + 1, 1, MIX_LOG, 1, 2000, 1000, 600000 },
+	{ "tiny, full", 64 * KIB + 77, 13, MIX_UNIFORM, 100, 2000, 200, 800000 },
+	{ "small, classes", 256 * KIB, -1, MIX_CLASSES, 24, 1500, 1500, 600000 },
+	{ "odd buffer, lonely large", 300007, 37, MIX_LONELY, 1, 60000, 1500, 500000 },
+	{ "a MiB of all sizes", MIB, -1, MIX_LOG, 1, 100000, 1000, 600000 },
+	{ "a MiB, full", MIB, -1, MIX_UNIFORM, 500, 4000, 1200, 600000 },
+	{ "pages", 8 * MIB, -1, MIX_PAGES, 4096, 40960, 600, 500000 },
+	{ "pages, full, odd buffer", 2 * MIB + 4095, 63, MIX_PAGES, 4096, 32768, 300, 400000 },
+	{ "64 MiB, many", 64 * MIB, -1, MIX_LOG, 1, 300000, 2000, 400000 },
+	{ "a GiB, large", GIB, -1, MIX_LOG, 16, 128 * MIB, 400, 300000 },
+	{ "64 GiB, huge", 64 * GIB, -1, MIX_LOG, 1, 16 * GIB, 300, 60000 },
 };
 
 static size_t choose_size(const struct scenario *scenario, struct dice *dice)
@@ -400,12 +399,12 @@ START_TEST(exact_addresses)
 {
 	static char buffer[3 * MIB];
 	const struct scenario *scenario = &scenarios[_i];
-	const struct acre_options options = {.flags = ACRE_NO_CACHE};
+	const struct acre_options options = { .flags = ACRE_NO_CACHE };
 	struct dice dice = dice_from(1000 + (uint64_t)_i);
 	struct slot *slots = calloc(scenario->slots, sizeof(*slots));
 	int steps = SCALE(scenario->steps, scenario->steps / 20);
 	size_t most_live = scenario->slots;
-	struct tally tally = {0};
+	struct tally tally = { 0 };
 	size_t live = 0;
 	struct pair pair;
 
@@ -417,7 +416,8 @@ START_TEST(exact_addresses)
 	if (scenario->offset < 0)
 		pair_up(&pair, new_arena(scenario->arena, &options));
 	else
-		pair_up(&pair, acre_create_at(buffer + scenario->offset, scenario->arena, &options));
+		pair_up(&pair,
+			acre_create_at(buffer + scenario->offset, scenario->arena, &options));
 	for (int step = 0; step < steps; step++) {
 		size_t i = roll_between(&dice, 0, scenario->slots - 1);
 		size_t size = choose_size(scenario, &dice);
@@ -478,7 +478,7 @@ END_TEST
 /* The rules one by one, small enough to read. */
 START_TEST(the_lowest_that_fits)
 {
-	const struct acre_options options = {.flags = ACRE_NO_CACHE};
+	const struct acre_options options = { .flags = ACRE_NO_CACHE };
 	struct acre *arena = new_arena(MIB, &options);
 	char *blocks[20];
 	char *first;

@@ -38,9 +38,9 @@ static void guards_must_hold(size_t offset, size_t size)
 	     size, offset);
 }
 
-static const size_t buffer_sizes[] = {64 * KIB,	     64 * KIB + 1, 64 * KIB + 13, 64 * KIB + 4095,
-				      100003,	     262144 - 8,   300007,	  MIB - 1,
-				      2 * MIB + 4097};
+static const size_t buffer_sizes[] = { 64 * KIB,	64 * KIB + 1, 64 * KIB + 13,
+				       64 * KIB + 4095, 100003,	      262144 - 8,
+				       300007,		MIB - 1,      2 * MIB + 4097 };
 
 /* G1: "acre_create_at writes nowhere but in the caller's buffer"; any alignment, any size. */
 START_TEST(a_buffer_of_any_address_and_size)
@@ -51,7 +51,7 @@ START_TEST(a_buffer_of_any_address_and_size)
 	for (size_t offset = 0; offset <= 64; offset += SCALE(1, 7)) {
 		struct acre *arena = create_guarded(offset, size, options);
 		const char *low = (const char *)space + GUARD + offset;
-		struct image image = {0};
+		struct image image = { 0 };
 
 		must(arena, "%zu bytes at %zu: %s", size, offset, strerror(errno));
 		must(stats_of(arena).size <= size, "%zu of %zu bytes", stats_of(arena).size, size);
@@ -87,7 +87,7 @@ END_TEST
 
 START_TEST(buffers_that_are_refused)
 {
-	static const size_t wrong[] = {0, 1, 4096, 64 * KIB - 1, TIB + 1, SIZE_MAX, SIZE_MAX / 2};
+	static const size_t wrong[] = { 0, 1, 4096, 64 * KIB - 1, TIB + 1, SIZE_MAX, SIZE_MAX / 2 };
 
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
 		struct acre *arena = create_guarded(i, wrong[i], NULL);
@@ -131,7 +131,7 @@ START_TEST(a_buffer_under_many_threads)
 	size_t offset = 3 + (size_t)_i;
 	struct acre *arena = create_guarded(offset, size, NULL);
 	pthread_t threads[8];
-	struct worker worker = {arena, size / 128, SCALE(20000, 1000), (uint64_t)_i, NULL};
+	struct worker worker = { arena, size / 128, SCALE(20000, 1000), (uint64_t)_i, NULL };
 
 	ck_assert_ptr_nonnull(arena);
 	for (int round = 0; round < 5; round++) {
@@ -178,7 +178,7 @@ static void use_all_of(struct acre *arena)
 START_TEST(no_mapping_grows)
 {
 	pthread_barrier_t gate;
-	struct worker worker = {NULL, MIB, 5000, 7, &gate};
+	struct worker worker = { NULL, MIB, 5000, 7, &gate };
 	pthread_t threads[4];
 	size_t before;
 	size_t created;
@@ -233,20 +233,21 @@ static bool forbid_new_memory(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {COUNT_OF(code), code};
+	struct sock_fprog program = { COUNT_OF(code), code };
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) ==
+		       0;
 }
 
 static void work_without_new_memory(void *argument)
 {
 	static char buffer[64 * MIB];
 	pthread_barrier_t gate;
-	struct acre *arenas[2] = {new_arena(128 * MIB, argument),
-				  acre_create_at(buffer, sizeof(buffer), argument)};
-	struct worker workers[2] = {{arenas[0], MIB, 5000, 8, &gate},
-				    {arenas[1], MIB, 5000, 9, &gate}};
+	struct acre *arenas[2] = { new_arena(128 * MIB, argument),
+				   acre_create_at(buffer, sizeof(buffer), argument) };
+	struct worker workers[2] = { { arenas[0], MIB, 5000, 8, &gate },
+				     { arenas[1], MIB, 5000, 9, &gate } };
 	pthread_t threads[4];
 
 	pthread_barrier_init(&gate, NULL, COUNT_OF(threads) + 1);

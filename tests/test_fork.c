@@ -42,7 +42,7 @@ static void *churn(void *unused)
 	struct {
 		struct piece piece;
 		struct acre *arena;
-	} slots[100] = {{{0}, NULL}};
+	} slots[100] = { { { 0 }, NULL } };
 
 	(void)unused;
 	while (!atomic_load_explicit(&world.over, memory_order_relaxed)) {
@@ -117,7 +117,8 @@ static void fork_and_see(int times)
 			_exit(0);
 		}
 		must(waitpid(child, &status, 0) == child, "waitpid: %s", strerror(errno));
-		must(!WIFSIGNALED(status), "child %d: signal %d (14: it hung)", i, WTERMSIG(status));
+		must(!WIFSIGNALED(status), "child %d: signal %d (14: it hung)", i,
+		     WTERMSIG(status));
 		must(WEXITSTATUS(status) == 0, "child %d: exit status %d", i, WEXITSTATUS(status));
 	}
 }
@@ -195,7 +196,7 @@ static void *hold_still(void *argument)
 static void inherit(void *argument)
 {
 	struct quiet *quiet = argument;
-	struct image image = {0};
+	struct image image = { 0 };
 	size_t live = 0;
 	size_t whole;
 	char *block;
@@ -208,7 +209,8 @@ static void inherit(void *argument)
 			if (!piece->block)
 				continue;
 			must(find_block(&image, piece->block), "%p", (void *)piece->block);
-			must(holds(piece->block, piece->size, piece->key), "%zu bytes", piece->size);
+			must(holds(piece->block, piece->size, piece->key), "%zu bytes",
+			     piece->size);
 			acre_free(quiet->arena, piece->block);
 			live++;
 		}

@@ -133,7 +133,8 @@ static long steps_of(const struct stepped *stepped)
 	must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "status %d", status);
 	do {
 		must(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) == 0, "%s", strerror(errno));
-		must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "status %d", status);
+		must(waitpid(child, &status, 0) == child && WIFSTOPPED(status), "status %d",
+		     status);
 		steps++;
 	} while (WSTOPSIG(status) != SIGSTOP && steps < STEPS_MOST);
 	kill(child, SIGKILL);
@@ -166,8 +167,8 @@ static const struct {
 	size_t few;
 	size_t many;
 } fields[] = {
-	{40, 500, 100000},  {104, 500, 100000}, {1000, 500, 50000}, {1528, 500, 50000},
-	{4080, 200, 20000}, {4096, 200, 20000}, {10000, 100, 10000}, {70000, 50, 3000},
+	{ 40, 500, 100000 },  { 104, 500, 100000 }, { 1000, 500, 50000 },  { 1528, 500, 50000 },
+	{ 4080, 200, 20000 }, { 4096, 200, 20000 }, { 10000, 100, 10000 }, { 70000, 50, 3000 },
 };
 
 START_TEST(g3_bounded)
@@ -180,8 +181,8 @@ START_TEST(g3_bounded)
 		return;
 	}
 	for (int what = STEP_MALLOC; what <= STEP_REFUSAL; what++) {
-		struct stepped few = {.request = request, .what = what};
-		struct stepped many = {.request = request, .what = what};
+		struct stepped few = { .request = request, .what = what };
+		struct stepped many = { .request = request, .what = what };
 		long few_steps;
 		long many_steps;
 
@@ -197,7 +198,9 @@ START_TEST(g3_bounded)
 		end_arena(many.arena);
 		must(many_steps <= 4 * few_steps + 1000,
 		     "%s: %ld steps among %zu holes, %ld among %zu",
-		     what == STEP_MALLOC ? "malloc" : what == STEP_FREE ? "free" : "refused malloc",
+		     what == STEP_MALLOC ? "malloc" :
+		     what == STEP_FREE	 ? "free" :
+					   "refused malloc",
 		     many_steps, fields[_i / 2].many, few_steps, fields[_i / 2].few);
 	}
 }
@@ -213,7 +216,8 @@ static void *disorder(void *argument)
 		meet(&pair->gate);
 		for (size_t i = 0; i < 400; i++) {
 			size_t slot = roll_between(&dice, 0, 1999);
-			char *block = __atomic_exchange_n(&pair->blocks[slot], NULL, __ATOMIC_ACQ_REL);
+			char *block =
+				__atomic_exchange_n(&pair->blocks[slot], NULL, __ATOMIC_ACQ_REL);
 
 			acre_free(pair->arena, block);
 			block = acre_malloc(pair->arena, roll_log(&dice, 1, 3000));
@@ -261,8 +265,10 @@ static void exhaust(void *argument)
 		must(!acre_malloc(arena, 5000) && errno == ENOMEM, "%s", strerror(errno));
 		must(!acre_calloc(arena, 5000, 2) && errno == ENOMEM, "%s", strerror(errno));
 		must(!acre_realloc(arena, NULL, 5000) && errno == ENOMEM, "%s", strerror(errno));
-		must(!acre_aligned_alloc(arena, 64, 5000) && errno == ENOMEM, "%s", strerror(errno));
-		must(!acre_realloc(arena, blocks[i], MIB) && errno == ENOMEM, "%s", strerror(errno));
+		must(!acre_aligned_alloc(arena, 64, 5000) && errno == ENOMEM, "%s",
+		     strerror(errno));
+		must(!acre_realloc(arena, blocks[i], MIB) && errno == ENOMEM, "%s",
+		     strerror(errno));
 	}
 	must_be_sound(arena);
 	for (size_t i = 0; i < count; i++)
@@ -355,8 +361,8 @@ static void check_after_planting(void *argument)
 START_TEST(g8_check_finds_a_planted_fault)
 {
 	struct acre *arena = new_arena(MIB, &both[_i]);
-	struct image image = {0};
-	size_t seen[ACRE_FREE + 1] = {0};
+	struct image image = { 0 };
+	size_t seen[ACRE_FREE + 1] = { 0 };
 	char *blocks[600];
 
 	for (size_t i = 0; i < COUNT_OF(blocks); i++)
@@ -367,7 +373,7 @@ START_TEST(g8_check_finds_a_planted_fault)
 	look(arena, &image);
 	for (size_t i = 0; i < image.count; i++) {
 		const struct acre_block *block = &image.blocks[i];
-		struct plant plant = {arena, (char *)(uintptr_t)block->address - 8};
+		struct plant plant = { arena, (char *)(uintptr_t)block->address - 8 };
 		struct outcome outcome;
 
 		if (seen[block->state]++ >= 5)
@@ -377,8 +383,8 @@ START_TEST(g8_check_finds_a_planted_fault)
 		     "not found at %p, state %u: status %d: %s", block->address, block->state,
 		     outcome.status, outcome.text);
 		must(outcome.lines == (size_t)WEXITSTATUS(outcome.status) - 100,
-		     "%zu lines for %d faults: %s", outcome.lines, WEXITSTATUS(outcome.status) - 100,
-		     outcome.text);
+		     "%zu lines for %d faults: %s", outcome.lines,
+		     WEXITSTATUS(outcome.status) - 100, outcome.text);
 	}
 	ck_assert_uint_gt(seen[ACRE_LIVE], 0);
 	ck_assert_uint_gt(seen[ACRE_FREE], 0);

@@ -10,31 +10,31 @@ static const struct {
 	size_t size;
 	bool good;
 } arena_sizes[] = {
-	{0, false},
-	{1, false},
-	{4096, false},
-	{64 * KIB - 1, false},
-	{64 * KIB, true},
-	{64 * KIB + 1, true},
-	{64 * KIB + 4095, true},
-	{100003, true},
-	{128 * KIB - 16, true},
-	{MIB - 1, true},
-	{MIB + 7, true},
-	{64 * MIB + 12345, true},
-	{GIB, true},
-	{4 * GIB + 1, true},
-	{64 * GIB - 1, true},
-	{64 * GIB, true},
-	{TIB / 2, true},
-	{TIB - 1, true},
-	{TIB, true},
-	{TIB + 1, false},
-	{TIB + 4096, false},
-	{2 * TIB, false},
-	{SIZE_MAX / 2, false},
-	{SIZE_MAX - 4095, false},
-	{SIZE_MAX, false},
+	{ 0, false },
+	{ 1, false },
+	{ 4096, false },
+	{ 64 * KIB - 1, false },
+	{ 64 * KIB, true },
+	{ 64 * KIB + 1, true },
+	{ 64 * KIB + 4095, true },
+	{ 100003, true },
+	{ 128 * KIB - 16, true },
+	{ MIB - 1, true },
+	{ MIB + 7, true },
+	{ 64 * MIB + 12345, true },
+	{ GIB, true },
+	{ 4 * GIB + 1, true },
+	{ 64 * GIB - 1, true },
+	{ 64 * GIB, true },
+	{ TIB / 2, true },
+	{ TIB - 1, true },
+	{ TIB, true },
+	{ TIB + 1, false },
+	{ TIB + 4096, false },
+	{ 2 * TIB, false },
+	{ SIZE_MAX / 2, false },
+	{ SIZE_MAX - 4095, false },
+	{ SIZE_MAX, false },
 };
 
 /* "Arena sizes from 64 KiB to 1 TiB, reserved, not committed"; anything else is EINVAL. */
@@ -74,9 +74,9 @@ END_TEST
 /* Blocks whose size in granules needs more than 32 bits, and their neighbours. */
 START_TEST(blocks_beyond_64_gibibytes)
 {
-	static const size_t sizes[] = {64 * GIB - 25, 64 * GIB - 24, 64 * GIB - 23, 64 * GIB - 8,
-				       64 * GIB - 7,  64 * GIB,	     64 * GIB + 1,  32 * GIB,
-				       128 * GIB,     TIB / 2 - 8,   TIB / 2};
+	static const size_t sizes[] = { 64 * GIB - 25, 64 * GIB - 24, 64 * GIB - 23, 64 * GIB - 8,
+					64 * GIB - 7,  64 * GIB,      64 * GIB + 1,  32 * GIB,
+					128 * GIB,     TIB / 2 - 8,   TIB / 2 };
 	struct acre *arena;
 
 	if (UNDER_TSAN || UNDER_ASAN) {
@@ -88,7 +88,7 @@ START_TEST(blocks_beyond_64_gibibytes)
 		char *before = acre_malloc(arena, 24);
 		char *block = acre_malloc(arena, sizes[i]);
 		char *after = acre_malloc(arena, 24);
-		struct image image = {0};
+		struct image image = { 0 };
 		size_t usable;
 
 		must(before && block && after, "%zu bytes", sizes[i]);
@@ -160,7 +160,7 @@ static void must_refuse(struct acre *arena, size_t size)
 
 START_TEST(requests_beyond_the_arena)
 {
-	static const size_t sizes[] = {64 * KIB, 100003, MIB, 64 * MIB + 1, GIB, 64 * GIB};
+	static const size_t sizes[] = { 64 * KIB, 100003, MIB, 64 * MIB + 1, GIB, 64 * GIB };
 
 	for (size_t i = 0; i < COUNT_OF(sizes) && sizes[i] <= SCALE(TIB, 65 * MIB); i++) {
 		struct acre *arena = new_arena(sizes[i], &both[_i]);
@@ -194,10 +194,17 @@ END_TEST
 START_TEST(products_that_overflow)
 {
 	static const size_t pairs[][2] = {
-		{SIZE_MAX, 2},		{2, SIZE_MAX},		{SIZE_MAX / 2 + 1, 2},
-		{SIZE_MAX, SIZE_MAX},	{(size_t)1 << 32, (size_t)1 << 32},
-		{(size_t)1 << 62, 4},	{((size_t)1 << 62) + 1, 4}, {SIZE_MAX / 3 + 1, 3},
-		{SIZE_MAX / 16 + 1, 16}, {SIZE_MAX / 16 + 2, 16},  {SIZE_MAX / 2, 3},
+		{ SIZE_MAX, 2 },
+		{ 2, SIZE_MAX },
+		{ SIZE_MAX / 2 + 1, 2 },
+		{ SIZE_MAX, SIZE_MAX },
+		{ (size_t)1 << 32, (size_t)1 << 32 },
+		{ (size_t)1 << 62, 4 },
+		{ ((size_t)1 << 62) + 1, 4 },
+		{ SIZE_MAX / 3 + 1, 3 },
+		{ SIZE_MAX / 16 + 1, 16 },
+		{ SIZE_MAX / 16 + 2, 16 },
+		{ SIZE_MAX / 2, 3 },
 	};
 	struct acre *arena = new_arena(MIB, &both[_i]);
 
@@ -220,7 +227,7 @@ START_TEST(a_full_arena_has_no_byte_left)
 	char *first = acre_malloc(arena, 1);
 	size_t each = acre_usable_size(arena, first) + 8;
 	size_t count = 1;
-	struct image image = {0};
+	struct image image = { 0 };
 
 	while (acre_malloc(arena, 1))
 		count++;
@@ -241,7 +248,7 @@ END_TEST
  */
 static void live_under_a_limit(void *argument)
 {
-	struct rlimit limit = {mapped_bytes() + 600 * MIB, RLIM_INFINITY};
+	struct rlimit limit = { mapped_bytes() + 600 * MIB, RLIM_INFINITY };
 	struct acre *arena;
 	char *block;
 

@@ -80,8 +80,8 @@ static void by_usable_size(struct acre *arena, void *address)
 	_exit(acre_usable_size(arena, address) ? 4 : 5);
 }
 
-static void (*const ways[])(struct acre *, void *) = {by_free, by_free_sized, by_shrink, by_growth,
-						      by_usable_size};
+static void (*const ways[])(struct acre *, void *) = { by_free, by_free_sized, by_shrink, by_growth,
+						       by_usable_size };
 
 /*
  * Addresses that are no live block, and what makes them so.
@@ -240,7 +240,7 @@ static void *the_arenas_end(struct scene *scene)
 
 static void *a_free_block(struct scene *scene)
 {
-	struct image image = {0};
+	struct image image = { 0 };
 	const void *found = NULL;
 
 	look(scene->arena, &image);
@@ -285,34 +285,34 @@ static const struct {
 	const char *name;
 	void *(*make)(struct scene *scene);
 } addresses[] = {
-	{"freed", freed},
-	{"freed before another", freed_before_another},
-	{"freed after its neighbour", freed_after_another},
-	{"freed and flushed", freed_and_flushed},
-	{"freed 10,000 frees ago", freed_long_ago},
-	{"freed by another thread", freed_by_another_thread},
-	{"freed, large", freed_large},
-	{"moved by realloc", resized_away},
-	{"16 bytes inside", inside},
-	{"far inside", far_inside},
-	{"inside, zeros", inside_zeros},
-	{"inside, behind a copied tag", inside_a_copied_tag},
-	{"unaligned by 1", unaligned_by_one},
-	{"unaligned by 8", unaligned_by_eight},
-	{"on the stack", on_the_stack},
-	{"static", in_static_memory},
-	{"of another allocator", of_another_allocator},
-	{"of another arena", of_another_arena},
-	{"not mapped", not_mapped},
-	{"the arena", the_arena_itself},
-	{"in the metadata", in_the_metadata},
-	{"the arena's end", the_arenas_end},
-	{"a free block", a_free_block},
-	{"a tag overwritten by one zero", overflowed_by_one_zero},
-	{"a tag overwritten by zeros", overflowed_by_many_zeros},
-	{"a tag overwritten by a string's end", overflowed_by_text},
-	{"a tag's first byte lost", underflowed},
-	{"a large block's tag lost", large_underflowed},
+	{ "freed", freed },
+	{ "freed before another", freed_before_another },
+	{ "freed after its neighbour", freed_after_another },
+	{ "freed and flushed", freed_and_flushed },
+	{ "freed 10,000 frees ago", freed_long_ago },
+	{ "freed by another thread", freed_by_another_thread },
+	{ "freed, large", freed_large },
+	{ "moved by realloc", resized_away },
+	{ "16 bytes inside", inside },
+	{ "far inside", far_inside },
+	{ "inside, zeros", inside_zeros },
+	{ "inside, behind a copied tag", inside_a_copied_tag },
+	{ "unaligned by 1", unaligned_by_one },
+	{ "unaligned by 8", unaligned_by_eight },
+	{ "on the stack", on_the_stack },
+	{ "static", in_static_memory },
+	{ "of another allocator", of_another_allocator },
+	{ "of another arena", of_another_arena },
+	{ "not mapped", not_mapped },
+	{ "the arena", the_arena_itself },
+	{ "in the metadata", in_the_metadata },
+	{ "the arena's end", the_arenas_end },
+	{ "a free block", a_free_block },
+	{ "a tag overwritten by one zero", overflowed_by_one_zero },
+	{ "a tag overwritten by zeros", overflowed_by_many_zeros },
+	{ "a tag overwritten by a string's end", overflowed_by_text },
+	{ "a tag's first byte lost", underflowed },
+	{ "a large block's tag lost", large_underflowed },
 };
 
 struct attempt {
@@ -331,7 +331,7 @@ static void attempt_it(void *argument)
 /* The address is made in this process, so that the child can name it and be held to it. */
 START_TEST(misuse_aborts)
 {
-	struct attempt attempt = {.way = (size_t)_i / 2 % COUNT_OF(ways)};
+	struct attempt attempt = { .way = (size_t)_i / 2 % COUNT_OF(ways) };
 	size_t address = (size_t)_i / 2 / COUNT_OF(ways);
 	struct outcome outcome;
 
@@ -356,7 +356,7 @@ static void attempt_in_a_thread(void *argument)
 /* The same by a thread that never used the arena before. */
 START_TEST(misuse_by_another_thread_aborts)
 {
-	struct attempt attempt = {.way = 0};
+	struct attempt attempt = { .way = 0 };
 	struct outcome outcome;
 
 	set_scene(&attempt.scene, (size_t)_i % 2);
@@ -378,7 +378,7 @@ static void free_with_wrong_size(void *argument)
 
 START_TEST(a_size_that_cant_be_aborts)
 {
-	static const size_t beyond[] = {1, 100, MIB, GIB, SIZE_MAX / 2};
+	static const size_t beyond[] = { 1, 100, MIB, GIB, SIZE_MAX / 2 };
 
 	for (size_t i = 0; i < COUNT_OF(beyond); i++) {
 		struct scene scene;
@@ -408,7 +408,7 @@ START_TEST(an_arena_that_is_none_aborts)
 	static char text[MIB] __attribute__((aligned(4096)));
 	static char buffer[MIB] __attribute__((aligned(4096)));
 	struct acre *gone = acre_create_at(buffer, MIB, NULL);
-	void *cases[] = {zeros, text, gone};
+	void *cases[] = { zeros, text, gone };
 
 	memset(text, 'x', MIB);
 	acre_free(gone, acre_malloc(gone, 100));

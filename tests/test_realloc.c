@@ -33,7 +33,8 @@ START_TEST(realloc_keeps_content_from_every_size_to_every_size)
 			     edges[from], edges[to]);
 			acre_free(arena, guard);
 			acre_free(arena, block);
-			must(stats_of(arena).live_blocks == 0, "%zu to %zu", edges[from], edges[to]);
+			must(stats_of(arena).live_blocks == 0, "%zu to %zu", edges[from],
+			     edges[to]);
 		}
 	}
 	must_be_whole(arena);
@@ -49,7 +50,7 @@ START_TEST(realloc_chains)
 	struct {
 		char *block;
 		size_t size;
-	} chains[32] = {{0}};
+	} chains[32] = { { 0 } };
 
 	for (int step = 0; step < SCALE(20000, 2000); step++) {
 		size_t i = roll_between(&dice, 0, COUNT_OF(chains) - 1);
@@ -74,7 +75,7 @@ END_TEST
 /* "On NULL the old block is untouched." */
 START_TEST(realloc_refused_leaves_the_block)
 {
-	static const size_t beyond[] = {2 * MIB, GIB, TIB, SIZE_MAX / 2, SIZE_MAX - 15, SIZE_MAX};
+	static const size_t beyond[] = { 2 * MIB, GIB, TIB, SIZE_MAX / 2, SIZE_MAX - 15, SIZE_MAX };
 	struct acre *arena = new_arena(MIB, &both[_i]);
 
 	for (size_t size = 1; size < 300000; size *= 3) {
@@ -149,7 +150,7 @@ END_TEST
 /* "In place where it can": shrinking, and growing into the free block behind. */
 START_TEST(realloc_stays_in_place)
 {
-	struct acre *arena = new_arena(MIB, &(struct acre_options){.flags = ACRE_NO_CACHE});
+	struct acre *arena = new_arena(MIB, &(struct acre_options){ .flags = ACRE_NO_CACHE });
 	char *block = acre_malloc(arena, 50000);
 	char *fence;
 
@@ -168,7 +169,7 @@ END_TEST
 /* Into the free block before, where nothing else in the arena could hold it. */
 START_TEST(realloc_grows_forwards_when_nothing_else_fits)
 {
-	struct acre *arena = new_arena(MIB, &(struct acre_options){.flags = ACRE_NO_CACHE});
+	struct acre *arena = new_arena(MIB, &(struct acre_options){ .flags = ACRE_NO_CACHE });
 	size_t most = stats_of(arena).largest_free;
 	char *first = acre_malloc(arena, most / 2 & ~(size_t)15);
 	char *second = acre_malloc(arena, stats_of(arena).largest_free);

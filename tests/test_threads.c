@@ -24,7 +24,8 @@ static void *in_the_circle(void *argument)
 	struct dice dice = dice_from(self);
 
 	for (int round = 0; round < circle.rounds; round++) {
-		struct piece *others = circle.pieces[(self + 1 + (size_t)round % (CIRCLE - 1)) % CIRCLE];
+		struct piece *others =
+			circle.pieces[(self + 1 + (size_t)round % (CIRCLE - 1)) % CIRCLE];
 
 		for (size_t i = 0; i < SHARE; i++)
 			take_piece(circle.arena, &circle.pieces[self][i], &dice);
@@ -107,19 +108,19 @@ static const struct {
 	size_t arena;
 	bool may_fail;
 } crowds[] = {
-	{2000, 50, 512 * MIB, false},
-	{2000, 50, 16 * MIB, true},
-	{2200, 60, 64 * MIB, true},
-	{100, 20, 64 * KIB, true},
+	{ 2000, 50, 512 * MIB, false },
+	{ 2000, 50, 16 * MIB, true },
+	{ 2200, 60, 64 * MIB, true },
+	{ 100, 20, 64 * KIB, true },
 };
 
 START_TEST(crowds_at_once)
 {
 	size_t count = SCALE(crowds[_i].threads, crowds[_i].sanitized);
-	struct parked parked = {.arena = new_arena(crowds[_i].arena, NULL),
-				.blocks = 20,
-				.most = 1000,
-				.may_fail = crowds[_i].may_fail};
+	struct parked parked = { .arena = new_arena(crowds[_i].arena, NULL),
+				 .blocks = 20,
+				 .most = 1000,
+				 .may_fail = crowds[_i].may_fail };
 	pthread_t *threads = calloc(count, sizeof(*threads));
 
 	pthread_barrier_init(&parked.gate, NULL, (unsigned)count + 1);
@@ -146,10 +147,9 @@ END_TEST
 START_TEST(a_plot_costs_40_kilobytes_at_most)
 {
 	size_t count = SCALE(64, 16);
-	struct parked parked = {.arena = new_arena(64 * MIB, NULL),
-				.blocks = 100,
-				.most = 1000,
-				.flush = true};
+	struct parked parked = {
+		.arena = new_arena(64 * MIB, NULL), .blocks = 100, .most = 1000, .flush = true
+	};
 	size_t whole = must_be_whole(parked.arena);
 	pthread_t threads[64];
 
@@ -175,16 +175,16 @@ static const struct {
 	size_t cache_bytes;
 	size_t threads;
 } bounds[] = {
-	{MIB, 0, 8},	       {4 * MIB, 0, 40},       {16 * MIB, 0, 16},    {256 * MIB, 0, 8},
-	{256 * MIB, 5000, 16}, {256 * MIB, 200000, 8}, {64 * MIB, 1, 8},
+	{ MIB, 0, 8 },		 { 4 * MIB, 0, 40 },	   { 16 * MIB, 0, 16 }, { 256 * MIB, 0, 8 },
+	{ 256 * MIB, 5000, 16 }, { 256 * MIB, 200000, 8 }, { 64 * MIB, 1, 8 },
 };
 
 START_TEST(caches_together_are_bounded)
 {
-	struct acre_options options = {.cache_bytes = bounds[_i].cache_bytes};
-	struct parked parked = {.arena = new_arena(bounds[_i].arena, &options),
-				.blocks = 2000,
-				.may_fail = true};
+	struct acre_options options = { .cache_bytes = bounds[_i].cache_bytes };
+	struct parked parked = { .arena = new_arena(bounds[_i].arena, &options),
+				 .blocks = 2000,
+				 .may_fail = true };
 	size_t bound = bounds[_i].cache_bytes ? bounds[_i].cache_bytes : MIB;
 	pthread_t threads[40];
 
@@ -215,7 +215,7 @@ END_TEST
 static void *watch(void *argument)
 {
 	struct parked *parked = argument;
-	struct image image = {0};
+	struct image image = { 0 };
 
 	meet(&parked->gate);
 	for (int i = 0; i < SCALE(200, 20); i++) {
@@ -242,7 +242,7 @@ static void *toil(void *argument)
 
 START_TEST(checked_while_others_work)
 {
-	struct parked parked = {.arena = new_arena(16 * MIB, &both[_i])};
+	struct parked parked = { .arena = new_arena(16 * MIB, &both[_i]) };
 	pthread_t threads[4];
 
 	pthread_barrier_init(&parked.gate, NULL, COUNT_OF(threads));
@@ -270,7 +270,7 @@ static void *join_once(void *argument)
 static void *glance(void *argument)
 {
 	struct parked *parked = argument;
-	struct image image = {0};
+	struct image image = { 0 };
 
 	meet(&parked->gate);
 	for (int i = 0; i < 20; i++) {
@@ -287,7 +287,7 @@ static void *glance(void *argument)
 START_TEST(looked_at_while_threads_join)
 {
 	for (int round = 0; round < SCALE(1000, 100); round++) {
-		struct parked parked = {.arena = new_arena(2 * MIB, NULL)};
+		struct parked parked = { .arena = new_arena(2 * MIB, NULL) };
 		pthread_t threads[5];
 
 		pthread_barrier_init(&parked.gate, NULL, COUNT_OF(threads));

@@ -24,9 +24,9 @@ static int stop_at(const struct acre_block *block, void *user)
 /* "A visitor's non-zero return ends the walk and is returned." */
 START_TEST(a_visitor_may_end_the_walk)
 {
-	static const int values[] = {1, -1, 42, INT32_MIN, INT32_MAX};
+	static const int values[] = { 1, -1, 42, INT32_MIN, INT32_MAX };
 	struct acre *arena = new_arena(MIB, &both[_i]);
-	struct stop all = {0};
+	struct stop all = { 0 };
 
 	for (int i = 0; i < 50; i++)
 		acre_free(arena, i % 3 ? NULL : acre_malloc(arena, 100));
@@ -35,7 +35,7 @@ START_TEST(a_visitor_may_end_the_walk)
 	ck_assert_int_eq(acre_walk(arena, stop_at, &all), 0);
 	ck_assert_int_ge(all.visits, 51);
 	for (size_t i = 0; i < COUNT_OF(values); i++) {
-		struct stop stop = {.at = (int)i * 10 + 1, .with = values[i]};
+		struct stop stop = { .at = (int)i * 10 + 1, .with = values[i] };
 
 		ck_assert_int_eq(acre_walk(arena, stop_at, &stop), values[i]);
 		ck_assert_int_eq(stop.visits, stop.at);
@@ -50,7 +50,7 @@ END_TEST
 START_TEST(no_cache_means_one_heap)
 {
 	struct acre *arena = new_arena(MIB, &both[1]);
-	struct image image = {0};
+	struct image image = { 0 };
 	char *blocks[200];
 
 	for (size_t i = 0; i < COUNT_OF(blocks); i++)
@@ -65,7 +65,8 @@ START_TEST(no_cache_means_one_heap)
 		must(image.blocks[i].state != ACRE_CACHED, "block %zu", i);
 		if (i)
 			must(address == (const char *)image.blocks[i - 1].address +
-						image.blocks[i - 1].size + 8, "a gap before %zu", i);
+						image.blocks[i - 1].size + 8,
+			     "a gap before %zu", i);
 	}
 	ck_assert_uint_eq(stats_of(arena).plots, 0);
 	ck_assert_uint_eq(stats_of(arena).leases, 0);
@@ -142,12 +143,12 @@ END_TEST
 /* "the cache as a whole is bounded (cache_bytes)"; "the default is at most 1 MiB". */
 START_TEST(the_cache_is_bounded)
 {
-	static const size_t bounds[] = {1, 100, 4096, 65536, MIB, 0};
-	struct acre_options options = {.cache_bytes = bounds[_i]};
+	static const size_t bounds[] = { 1, 100, 4096, 65536, MIB, 0 };
+	struct acre_options options = { .cache_bytes = bounds[_i] };
 	struct acre *arena = new_arena(256 * MIB, &options);
 	size_t bound = bounds[_i] ? bounds[_i] : MIB;
 	struct dice dice = dice_from(13);
-	char *blocks[1024] = {NULL};
+	char *blocks[1024] = { NULL };
 
 	for (int i = 0; i < SCALE(200000, 20000); i++) {
 		size_t slot = roll_between(&dice, 0, COUNT_OF(blocks) - 1);
@@ -176,7 +177,7 @@ END_TEST
 /* "A call that returns NULL has first given back its own thread's cache", whatever was asked for. */
 START_TEST(a_refusal_empties_the_own_cache)
 {
-	static const size_t sizes[] = {9 * MIB, 2 * TIB, SIZE_MAX / 2, SIZE_MAX};
+	static const size_t sizes[] = { 9 * MIB, 2 * TIB, SIZE_MAX / 2, SIZE_MAX };
 	struct acre *arena = new_arena(8 * MIB, NULL);
 	char *kept = acre_malloc(arena, 100);
 	char *blocks[2000];
@@ -190,10 +191,10 @@ START_TEST(a_refusal_empties_the_own_cache)
 		for (size_t i = 0; i < COUNT_OF(blocks); i++)
 			acre_free(arena, blocks[i]);
 		ck_assert_uint_gt(stats_of(arena).cached_bytes, 0);
-		got = k % 4 == 0   ? acre_malloc(arena, size)
-		      : k % 4 == 1 ? acre_calloc(arena, size / 2, 2)
-		      : k % 4 == 2 ? acre_realloc(arena, kept, size)
-				   : acre_aligned_alloc(arena, 4096, size);
+		got = k % 4 == 0 ? acre_malloc(arena, size) :
+		      k % 4 == 1 ? acre_calloc(arena, size / 2, 2) :
+		      k % 4 == 2 ? acre_realloc(arena, kept, size) :
+				   acre_aligned_alloc(arena, 4096, size);
 		must(!got, "%zu bytes, way %zu", size, k % 4);
 		must(stats_of(arena).cached_bytes == 0, "%zu bytes are cached after %zu, way %zu",
 		     stats_of(arena).cached_bytes, size, k % 4);
@@ -207,7 +208,7 @@ END_TEST
 /* "whole free pages back to the OS; bytes given back" */
 START_TEST(trim_gives_pages_back)
 {
-	struct acre_options options = {.flags = both[_i].flags | ACRE_NO_PURGE};
+	struct acre_options options = { .flags = both[_i].flags | ACRE_NO_PURGE };
 	struct acre *arena = new_arena(64 * MIB, &options);
 	char *kept = acre_malloc(arena, 20000);
 	char *block = acre_malloc(arena, 32 * MIB);
@@ -242,8 +243,8 @@ END_TEST
  */
 START_TEST(free_pages_go_back_in_time)
 {
-	struct acre_options stay = {.flags = both[_i].flags | ACRE_NO_PURGE};
-	struct acre *arenas[] = {new_arena(64 * MIB, &both[_i]), new_arena(64 * MIB, &stay)};
+	struct acre_options stay = { .flags = both[_i].flags | ACRE_NO_PURGE };
+	struct acre *arenas[] = { new_arena(64 * MIB, &both[_i]), new_arena(64 * MIB, &stay) };
 	int tries = 0;
 
 	for (size_t i = 0; i < COUNT_OF(arenas); i++) {
@@ -286,7 +287,7 @@ END_TEST
 
 START_TEST(prefault_makes_all_resident)
 {
-	struct acre_options options = {.flags = ACRE_PREFAULT | both[_i].flags};
+	struct acre_options options = { .flags = ACRE_PREFAULT | both[_i].flags };
 	struct acre *arena = new_arena(16 * MIB, &options);
 
 	ck_assert_uint_eq(stats_of(arena).resident_bytes, stats_of(arena).size);

@@ -35,8 +35,8 @@ static void first_of_all(int argc, char **argv, char **environment)
 	free(calloc(100, 100));
 }
 
-__attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **,
-									      char **) = first_of_all;
+__attribute__((section(".preinit_array"),
+	       used)) static void (*const preinit)(int, char **, char **) = first_of_all;
 
 __attribute__((constructor(101))) static void early(void)
 {
