@@ -1,7 +1,7 @@
 /*
  * The first-fit index, white box: held to a naive model, and to its bound (G3).
  *
- * fit.c is compiled into this program once more, with ACRE_COUNT_STEPS.
+ * fit_first.c is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include "fit.h"
 #include "support.h"
