@@ -47,6 +47,7 @@ struct acre {
 	size_t mapped;			/* bytes from the OS; 0 = the caller's buffer */
 	unsigned flags;
 	uint32_t key;
+	enum fit_policy policy;
 	size_t page;			/* granules in a page */
 	size_t dirt;			/* byte offset of the map of touched pages; 0 = none is kept */
 	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */

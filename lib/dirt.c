@@ -74,8 +74,10 @@ size_t dirt_bytes(size_t arena_size)
 
 void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 {
+	uint64_t last = at + size + arena->commons.fit.links;
+
 	if (arena->dirt)
-		set_dirty(arena, at / arena->page, (at + size) / arena->page + 1);
+		set_dirty(arena, at / arena->page, last / arena->page + 1);
 }
 
 void dirt_zero(struct acre *arena, size_t start, size_t bytes)
