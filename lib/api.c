@@ -17,7 +17,7 @@ static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t
 {
 	void *block = supply(arena, cache, size, alignment, zero);
 
-	return block ? block : supply_refuse(arena);
+	return block ? block : supply_refuse(arena, cache);
 }
 
 void *acre_malloc(struct acre *arena, size_t size)
@@ -66,14 +66,17 @@ void acre_free_sized(struct acre *arena, void *block, size_t size)
 
 void *acre_realloc(struct acre *arena, void *block, size_t size)
 {
+	struct cache *cache;
+
 	if (!block)
 		return acre_malloc(arena, size);
 	if (!size) {
 		acre_free(arena, block);
 		return NULL;
 	}
-	block = resize(arena, thread_cache(arena), block, size);
-	return block ? block : supply_refuse(arena);
+	cache = thread_cache(arena);
+	block = resize(arena, cache, block, size);
+	return block ? block : supply_refuse(arena, cache);
 }
 
 void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size)

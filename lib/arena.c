@@ -132,27 +132,27 @@ static bool lay_out(struct acre *arena)
 
 	if (arena->mapped) {
 		arena->dirt = offset;
-		offset = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
+		arena->seams = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
+		offset = round_up(arena->seams + dirt_bytes(arena->size), BASE_ALIGN);
 	}
 	index = offset;
-	offset += fit_bytes(end - offset / GRANULE);
+	offset += fit_bytes(arena->policy, end - offset / GRANULE);
 	start = round_up(offset, arena->plot_bytes ? page : GRANULE) / GRANULE;
 	arena->commons.start = start;
 	arena->commons.end = end;
-	fit_init(&arena->commons.fit, index, start, end - start);
+	fit_init(&arena->commons.fit, arena->policy, index, start, end - start);
 	if (!arena->mapped) {
-		memset(base + index, 0, fit_bytes(end - start));
+		memset(base + index, 0, fit_bytes(arena->policy, end - start));
 		arena->committed = SIZE_MAX;
 	} else {
 		size_t last = end * GRANULE / page * page;
 
 		/* A page that holds the end of the index may hold the start of the commons too. */
 		arena->committed = start * GRANULE / page * page;
-		if (!pages_commit(base, arena->commons.fit.strips / page * page + page) ||
-		    !commons_commit(arena, start) || !pages_commit(base + last, page))
+		if (!commons_commit(arena, start) || !pages_commit(base + last, page))
 			return false;
 	}
-	heap_init(base, &arena->commons, index, start, end, arena->key, 0);
+	heap_init(base, &arena->commons, arena->policy, index, start, end, arena->key, 0);
 	dirt_mark(arena, start, 0);
 	dirt_mark(arena, end, 0);
 	return true;
@@ -177,6 +177,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	arena->mapped = mapped;
 	arena->page = pages_size() / GRANULE;
 	arena->flags = options->flags;
+	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
 	arena->key = make_key(arena->serial);
 	size_plots(arena, options->cache_bytes);
 	lock_init(&arena->lock, RANK_COMMONS);
@@ -200,7 +201,8 @@ static const struct acre_options defaults;
 static bool acceptable(size_t size, const struct acre_options *options)
 {
 	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
-	    options->policy != ACRE_FIRST_FIT || options->flags & ~ARENA_FLAGS) {
+	    (options->policy != ACRE_FIRST_FIT && options->policy != ACRE_GOOD_FIT) ||
+	    options->flags & ~ARENA_FLAGS) {
 		errno = EINVAL;
 		return false;
 	}

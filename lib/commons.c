@@ -18,7 +18,7 @@ size_t commons_index_end(const struct acre *arena, size_t committed)
 {
 	const struct fit *fit = &arena->commons.fit;
 
-	return round_up(fit->upper[fit->uppers - 1] +
+	return round_up(fit->memory +
 			fit_used_bytes(fit, committed / GRANULE - arena->commons.start),
 			pages_size());
 }
@@ -40,7 +40,7 @@ bool commons_commit(struct acre *arena, uint64_t place)
 {
 	size_t page = pages_size();
 	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
-	size_t need = round_up((place + 1) * GRANULE, page);
+	size_t need = round_up((place + 1 + arena->commons.fit.links) * GRANULE, page);
 	size_t last = round_up(arena->commons.end * GRANULE, page);
 	size_t step = had / 4;
 
@@ -61,6 +61,8 @@ static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t s
 	if (!commons_commit(arena, place + size))
 		return 0;
 	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
+	if (place != at)
+		dirt_mark(arena, place, 0);
 	return place;
 }
 

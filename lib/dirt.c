@@ -9,14 +9,14 @@
 
 #define WORD_PAGES 64u
 
-static _Atomic uint64_t *word_of(struct acre *arena, size_t page)
+static _Atomic uint64_t *word_of(struct acre *arena, size_t map, size_t page)
 {
-	return (_Atomic uint64_t *)(arena_base(arena) + arena->dirt) + page / WORD_PAGES;
+	return (_Atomic uint64_t *)(arena_base(arena) + map) + page / WORD_PAGES;
 }
 
 static bool is_dirty(struct acre *arena, size_t page)
 {
-	return atomic_load_explicit(word_of(arena, page), memory_order_relaxed) >>
+	return atomic_load_explicit(word_of(arena, arena->dirt, page), memory_order_relaxed) >>
 	       page % WORD_PAGES & 1;
 }
 
@@ -35,11 +35,11 @@ static size_t next_word(size_t page)
 	return (page / WORD_PAGES + 1) * WORD_PAGES;
 }
 
-static void set_dirty(struct acre *arena, size_t first, size_t last)
+static void set_bits(struct acre *arena, size_t map, size_t first, size_t last)
 {
 	for (size_t page = first; page < last; page = next_word(page)) {
 		uint64_t mask = mask_of(page, last);
-		_Atomic uint64_t *word = word_of(arena, page);
+		_Atomic uint64_t *word = word_of(arena, map, page);
 
 		if ((atomic_load_explicit(word, memory_order_relaxed) & mask) != mask)
 			atomic_fetch_or_explicit(word, mask, memory_order_relaxed);
@@ -49,22 +49,30 @@ static void set_dirty(struct acre *arena, size_t first, size_t last)
 static void set_clean(struct acre *arena, size_t first, size_t last)
 {
 	for (size_t page = first; page < last; page = next_word(page))
-		atomic_fetch_and_explicit(word_of(arena, page), ~mask_of(page, last),
+		atomic_fetch_and_explicit(word_of(arena, arena->dirt, page), ~mask_of(page, last),
 					  memory_order_relaxed);
 }
 
-/* The first page in [page, last) that is dirty, or clean; last if there is none. */
-static size_t next_page(struct acre *arena, size_t page, size_t last, bool dirty)
+/* The first page in [page, last) whose bit in a map is as wanted; last if there is none. */
+static size_t next_bit(struct acre *arena, size_t map, size_t page, size_t last, bool wanted)
 {
 	while (page < last) {
-		uint64_t bits = atomic_load_explicit(word_of(arena, page), memory_order_relaxed);
+		uint64_t bits = atomic_load_explicit(word_of(arena, map, page), memory_order_relaxed);
 
-		bits = (dirty ? bits : ~bits) & mask_of(page, last);
+		bits = (wanted ? bits : ~bits) & mask_of(page, last);
 		if (bits)
 			return page - page % WORD_PAGES + (unsigned)__builtin_ctzll(bits);
 		page = next_word(page);
 	}
 	return last;
+}
+
+bool dirt_one_mapping(struct acre *arena, size_t start, size_t bytes)
+{
+	size_t page_bytes = arena->page * GRANULE;
+	size_t last = (start + bytes) / page_bytes;
+
+	return next_bit(arena, arena->seams, start / page_bytes + 1, last, true) == last;
 }
 
 size_t dirt_bytes(size_t arena_size)
@@ -74,8 +82,10 @@ size_t dirt_bytes(size_t arena_size)
 
 void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 {
+	uint64_t last = at + size + arena->commons.fit.links;
+
 	if (arena->dirt)
-		set_dirty(arena, at / arena->page, (at + size) / arena->page + 1);
+		set_bits(arena, arena->dirt, at / arena->page, last / arena->page + 1);
 }
 
 void dirt_zero(struct acre *arena, size_t start, size_t bytes)
@@ -112,7 +122,7 @@ void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes)
 	}
 	while (from < end) {
 		bool dirty = is_dirty(arena, from / page_bytes);
-		size_t stop = next_page(arena, from / page_bytes, (end - 1) / page_bytes + 1, !dirty) *
+		size_t stop = next_bit(arena, arena->dirt, from / page_bytes, (end - 1) / page_bytes + 1, !dirty) *
 			      page_bytes;
 
 		stop = stop < end ? stop : end;
@@ -137,8 +147,8 @@ size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
 		return 0;
 	/* Beyond what was ever committed no page is dirty but the last. */
 	last = last < reached ? last : reached;
-	while (given < limit && (page = next_page(arena, page, last, true)) < last) {
-		size_t stop = next_page(arena, page, last, false);
+	while (given < limit && (page = next_bit(arena, arena->dirt, page, last, true)) < last) {
+		size_t stop = next_bit(arena, arena->dirt, page, last, false);
 
 		if (stop - page > (limit - given) / page_bytes + 1)
 			stop = page + (limit - given) / page_bytes + 1;
@@ -155,6 +165,8 @@ void dirt_moved(struct acre *arena, size_t start, size_t to, size_t bytes)
 {
 	size_t page_bytes = arena->page * GRANULE;
 
-	set_dirty(arena, to / page_bytes, (to + bytes) / page_bytes);
+	set_bits(arena, arena->dirt, to / page_bytes, (to + bytes) / page_bytes);
+	set_bits(arena, arena->seams, to / page_bytes, to / page_bytes + 1);
+	set_bits(arena, arena->seams, (to + bytes) / page_bytes, (to + bytes) / page_bytes + 1);
 	set_clean(arena, start / page_bytes, (start + bytes) / page_bytes);
 }

@@ -1,370 +1,90 @@
 /*
- * First fit by a tree of maxima over panes. See fit.h for the picture.
- *
- * Levels are numbered from the panes upward: 0 to 2 are most, wide and tall in the strips, 3 and up the
- * upper arrays. Four children lie side by side under each node: of all fans that's the one with which
- * a change, which looks at every child of each level, costs least.
+ * Fit: each verb goes to the index's policy, which the index names by a number.
  */
 #include "fit.h"
 
-#include <stdbool.h>
-
+#include "fit_policy.h"
 #include "report.h"
-#include "tag.h"
 
-#define STRIP_PANES	64u
-#define FAN		4u
-#define UPPER_LEVEL	3u	/* the first that isn't in the strips */
-
-struct strip {
-	uint64_t starts[STRIP_PANES];
-	uint32_t most[STRIP_PANES];
-	uint32_t wide[STRIP_PANES / FAN];
-	uint32_t tall[STRIP_PANES / FAN / FAN];
+static const struct fit_verbs *const policies[] = {
+	[FIT_FIRST] = &fit_first_verbs,
+	[FIT_GOOD] = &fit_good_verbs,
 };
 
 #ifdef ACRE_COUNT_STEPS
 uint64_t fit_steps;
-#define STEP() (fit_steps++)
-#else
-#define STEP() ((void)0)
 #endif
 
-static uint64_t divide_up(uint64_t n, uint64_t by)
+size_t fit_bytes(enum fit_policy policy, uint64_t granules)
 {
-	return (n + by - 1) / by;
-}
-
-static uint64_t strips_of(uint64_t granules)
-{
-	return divide_up(granules, (uint64_t)FIT_PANE * STRIP_PANES);
-}
-
-size_t fit_upper_bytes(uint64_t granules)
-{
-	uint64_t nodes = strips_of(granules);
-	size_t bytes = 0;
-
-	for (;;) {
-		bytes += divide_up(nodes, FAN) * FAN * sizeof(uint32_t);
-		if (nodes == 1)
-			return bytes;
-		nodes = divide_up(nodes, FAN);
-	}
-}
-
-size_t fit_bytes(uint64_t granules)
-{
-	return fit_upper_bytes(granules) + strips_of(granules) * sizeof(struct strip);
+	return policies[policy]->bytes(granules);
 }
 
 size_t fit_used_bytes(const struct fit *fit, uint64_t granules)
 {
-	return fit->strips - fit->upper[fit->uppers - 1] + strips_of(granules) * sizeof(struct strip);
+	return policies[fit->policy]->used_bytes(fit, granules);
 }
 
-void fit_init(struct fit *fit, size_t memory, uint64_t origin, uint64_t granules)
+void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t origin,
+	      uint64_t granules)
 {
-	uint64_t nodes[FIT_UPPERS];
-	unsigned n = 0;
-
 	fit->origin = origin;
-	fit->panes = divide_up(granules, FIT_PANE);
-	nodes[0] = strips_of(granules);
-	while (nodes[n] > 1) {
-		nodes[n + 1] = divide_up(nodes[n], FAN);
-		n++;
-	}
-	fit->uppers = n + 1;
-	/* The root first: in a large arena that is little used, the top levels share a page. */
-	for (;; n--) {
-		fit->upper[n] = memory;
-		memory += divide_up(nodes[n], FAN) * FAN * sizeof(uint32_t);
-		if (n == 0)
-			break;
-	}
-	fit->strips = memory;
-}
-
-static struct strip *strip_of(char *base, const struct fit *fit, uint64_t pane)
-{
-	return (struct strip *)(base + fit->strips) + pane / STRIP_PANES;
-}
-
-/* An upper level's maxima. */
-static uint32_t *upper_of(char *base, const struct fit *fit, unsigned n)
-{
-	return (uint32_t *)(base + fit->upper[n]);
-}
-
-/* The maximum with this number on this level. */
-static uint32_t *node(char *base, const struct fit *fit, unsigned level, uint64_t i)
-{
-	switch (level) {
-	case 0:
-		return &strip_of(base, fit, i)->most[i % STRIP_PANES];
-	case 1:
-		return &strip_of(base, fit, i * FAN)->wide[i % (STRIP_PANES / FAN)];
-	case 2:
-		return &strip_of(base, fit, i * FAN * FAN)->tall[i % (STRIP_PANES / FAN / FAN)];
-	default:
-		return upper_of(base, fit, level - UPPER_LEVEL) + i;
-	}
-}
-
-static unsigned top_level(const struct fit *fit)
-{
-	return UPPER_LEVEL + fit->uppers - 1;
-}
-
-static uint32_t saturated(uint64_t size)
-{
-	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
-}
-
-static uint64_t pane_of(const struct fit *fit, uint64_t at)
-{
-	return (at - fit->origin) / FIT_PANE;
-}
-
-static uint64_t bit_of(const struct fit *fit, uint64_t at)
-{
-	return UINT64_C(1) << ((at - fit->origin) % FIT_PANE);
-}
-
-static uint64_t place_in(const struct fit *fit, uint64_t pane, uint64_t bits)
-{
-	return fit->origin + pane * FIT_PANE + (unsigned)__builtin_ctzll(bits);
-}
-
-/* A maximum is at least size; false if it was that before, and so are those above. */
-static bool raised(uint32_t *max, uint32_t size)
-{
-	STEP();
-	if (*max >= size)
-		return false;
-	*max = size;
-	return true;
-}
-
-/* A pane has a block of this size: so have all above it. */
-static void raise_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
-{
-	struct strip *strip = strip_of(base, fit, pane);
-	unsigned p = pane % STRIP_PANES;
-	uint64_t i = pane / STRIP_PANES;
-
-	if (!raised(&strip->most[p], size) || !raised(&strip->wide[p / FAN], size) ||
-	    !raised(&strip->tall[p / FAN / FAN], size))
-		return;
-	for (unsigned n = 0; n < fit->uppers && raised(upper_of(base, fit, n) + i, size); n++)
-		i /= FAN;
-}
-
-/* The largest block that starts in a pane; the search ends at one as large as enough. */
-static uint32_t largest_in(char *base, const struct fit *fit, uint64_t pane, uint32_t enough)
-{
-	uint64_t bits = strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
-	uint32_t found = 0;
-
-	for (; bits && found < enough; bits &= bits - 1) {
-		uint32_t other = saturated(tag_size(tag_at(base, place_in(fit, pane, bits))));
-
-		STEP();
-		if (other > found)
-			found = other;
-	}
-	return found;
-}
-
-/* A maximum may have been due to a child of this size: false if it's as it was. */
-static bool lowered(uint32_t *max, const uint32_t *child, uint32_t size)
-{
-	uint32_t found = child[0];
-
-	STEP();
-	if (*max > size)
-		return false;
-	for (unsigned k = 1; k < FAN; k++)
-		found = child[k] > found ? child[k] : found;
-	if (found == *max)
-		return false;
-	*max = found;
-	return true;
-}
-
-/* A block of this size left a pane: the maxima that were due to it are found anew. */
-static void lower_maxima(char *base, const struct fit *fit, uint64_t pane, uint32_t size)
-{
-	struct strip *strip = strip_of(base, fit, pane);
-	unsigned p = pane % STRIP_PANES;
-	uint64_t i = pane / STRIP_PANES;
-	const uint32_t *child = strip->tall;
-	uint32_t found;
-
-	if (strip->most[p] > size)
-		return;
-	found = largest_in(base, fit, pane, size);
-	if (found == strip->most[p])
-		return;
-	strip->most[p] = found;
-	if (!lowered(&strip->wide[p / FAN], &strip->most[p - p % FAN], size))
-		return;
-	p /= FAN;
-	if (!lowered(&strip->tall[p / FAN], &strip->wide[p - p % FAN], size))
-		return;
-	for (unsigned n = 0; n < fit->uppers; n++) {
-		uint32_t *max = upper_of(base, fit, n);
-
-		if (!lowered(max + i, child, size))
-			return;
-		child = max + i - i % FAN;
-		i /= FAN;
-	}
+	fit->memory = memory;
+	fit->policy = policy;
+	policies[policy]->init(fit, granules);
 }
 
 void fit_insert(char *base, struct fit *fit, uint64_t at, uint64_t size)
 {
-	uint64_t pane = pane_of(fit, at);
-
-	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] |= bit_of(fit, at);
-	raise_maxima(base, fit, pane, saturated(size));
+	policies[fit->policy]->insert(base, fit, at, size);
 }
 
 void fit_remove(char *base, struct fit *fit, uint64_t at, uint64_t size)
 {
-	uint64_t pane = pane_of(fit, at);
+	policies[fit->policy]->remove(base, fit, at, size);
+}
 
-	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] &= ~bit_of(fit, at);
-	lower_maxima(base, fit, pane, saturated(size));
+void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size)
+{
+	policies[fit->policy]->grow(base, fit, at, had, size);
 }
 
 void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest)
 {
-	uint64_t from = pane_of(fit, at);
-	uint64_t pane = pane_of(fit, to);
-
-	strip_of(base, fit, from)->starts[from % STRIP_PANES] &= ~bit_of(fit, at);
-	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] |= bit_of(fit, to);
-	if (pane != from)
-		raise_maxima(base, fit, pane, saturated(rest));
-	lower_maxima(base, fit, from, saturated(size));
+	policies[fit->policy]->cut(base, fit, at, size, to, rest);
 }
 
-void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t size)
+uint64_t fit_find(char *base, const struct fit *fit, uint64_t size)
 {
-	raise_maxima(base, fit, pane_of(fit, at), saturated(size));
+	return policies[fit->policy]->find(base, fit, size);
 }
 
-/* The first of a node's children with so many granules: there is one. */
-static unsigned first_child(const uint32_t *child, uint32_t want)
+uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
 {
-	unsigned k = 0;
-
-	STEP();
-	while (child[k] < want)
-		k++;
-	return k;
-}
-
-/* The first pane of all with a block of at least so many granules; fit->panes if there's none. */
-static uint64_t first_pane(char *base, const struct fit *fit, uint32_t want)
-{
-	unsigned n = fit->uppers - 1;
-	const struct strip *strip;
-	uint64_t i = 0;
-	unsigned p;
-
-	STEP();
-	if (*upper_of(base, fit, n) < want)
-		return fit->panes;
-	while (n--) {
-		i *= FAN;
-		i += first_child(upper_of(base, fit, n) + i, want);
-	}
-	strip = strip_of(base, fit, i * STRIP_PANES);
-	p = first_child(strip->tall, want) * FAN;
-	p = (p + first_child(strip->wide + p, want)) * FAN;
-	return i * STRIP_PANES + p + first_child(strip->most + p, want);
-}
-
-/* The first pane under this node, which has one. */
-static uint64_t descend(char *base, const struct fit *fit, unsigned level, uint64_t i, uint32_t want)
-{
-	while (level) {
-		i *= FAN;
-		i += first_child(node(base, fit, --level, i), want);
-	}
-	return i;
-}
-
-/* The first pane from this one on with a block of at least so many granules; fit->panes if none. */
-static uint64_t next_pane(char *base, const struct fit *fit, uint64_t pane, uint32_t want)
-{
-	uint64_t i = pane;
-	unsigned level = 0;
-
-	if (pane == 0)
-		return first_pane(base, fit, want);
-	if (pane >= fit->panes)
-		return fit->panes;
-	for (;;) {
-		uint64_t end = i - i % FAN + FAN;
-
-		/* Nodes beyond the last of a level exist up to a whole group, and are zero. */
-		STEP();
-		for (; i < end; i++)
-			if (*node(base, fit, level, i) >= want)
-				return descend(base, fit, level, i, want);
-		/* The parent's next sibling; where it begins a group, that group's parent. */
-		do {
-			i /= FAN;
-			if (++level == top_level(fit))
-				return fit->panes;
-		} while (i % FAN == 0);
-	}
-}
-
-uint64_t fit_find(char *base, const struct fit *fit, uint64_t size, uint64_t from)
-{
-	uint64_t first = from > fit->origin ? pane_of(fit, from) : 0;
-	uint64_t mask = from > fit->origin ? ~(bit_of(fit, from) - 1) : ~UINT64_C(0);
-	uint32_t want = saturated(size);
-	uint64_t pane = first;
-
-	for (;;) {
-		uint64_t bits;
-
-		pane = next_pane(base, fit, pane, want);
-		if (pane >= fit->panes)
-			return 0;
-		bits = strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
-		if (pane == first)
-			bits &= mask;
-		for (; bits; bits &= bits - 1) {
-			uint64_t at = place_in(fit, pane, bits);
-
-			STEP();
-			if (tag_size(tag_at(base, at)) >= size)
-				return at;
-		}
-		pane++;
-	}
+	return policies[fit->policy]->next(base, fit, size, after);
 }
 
 uint32_t fit_largest(char *base, const struct fit *fit)
 {
-	return *node(base, fit, top_level(fit), 0);
+	return policies[fit->policy]->largest(base, fit);
 }
 
-int fit_has(char *base, const struct fit *fit, uint64_t at)
+uint64_t fit_unlisted(const struct fit *fit)
 {
-	uint64_t pane = pane_of(fit, at);
-
-	return (strip_of(base, fit, pane)->starts[pane % STRIP_PANES] & bit_of(fit, at)) != 0;
+	return policies[fit->policy]->unlisted(fit);
 }
 
-static void fault(const char *what, uint64_t where, uint64_t has, uint64_t should)
+bool fit_has(char *base, const struct fit *fit, uint64_t at)
+{
+	return policies[fit->policy]->has(base, fit, at);
+}
+
+int fit_check(char *base, const struct fit *fit, uint64_t blocks)
+{
+	return policies[fit->policy]->check(base, fit, blocks);
+}
+
+int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should)
 {
 	struct line line = { 0 };
 
@@ -377,68 +97,5 @@ static void fault(const char *what, uint64_t where, uint64_t has, uint64_t shoul
 	line_text(&line, ", should be ");
 	line_number(&line, should);
 	report(&line);
-}
-
-/* Faults in one pane; *blocks is what it adds to the count. */
-static int check_pane(char *base, const struct fit *fit, uint64_t pane, uint64_t *blocks)
-{
-	struct strip *strip = strip_of(base, fit, pane);
-	uint64_t bits = strip->starts[pane % STRIP_PANES];
-	uint32_t found = 0;
-	int faults = 0;
-
-	for (; bits; bits &= bits - 1) {
-		const struct tag *tag = tag_at(base, place_in(fit, pane, bits));
-
-		if (tag_state(tag) != TAG_FREE) {
-			fault("a block that isn't free", place_in(fit, pane, bits), tag_state(tag),
-			      TAG_FREE);
-			faults++;
-		}
-		if (saturated(tag_size(tag)) > found)
-			found = saturated(tag_size(tag));
-		++*blocks;
-	}
-	if (found != strip->most[pane % STRIP_PANES]) {
-		fault("maximum of a pane", pane, strip->most[pane % STRIP_PANES], found);
-		faults++;
-	}
-	return faults;
-}
-
-/* Faults under a node; parts of the tree that are empty by their maximum aren't entered. */
-static int check_node(char *base, const struct fit *fit, unsigned level, uint64_t i, uint64_t *blocks)
-{
-	uint32_t found = 0;
-	int faults = 0;
-
-	if (level == 0)
-		return check_pane(base, fit, i, blocks);
-	if (*node(base, fit, level, i) == 0)
-		return 0;
-	for (unsigned k = 0; k < FAN; k++) {
-		uint32_t child = *node(base, fit, level - 1, i * FAN + k);
-
-		if (child > found)
-			found = child;
-		if (child)
-			faults += check_node(base, fit, level - 1, i * FAN + k, blocks);
-	}
-	if (found != *node(base, fit, level, i)) {
-		fault("maximum of a node", i, *node(base, fit, level, i), found);
-		faults++;
-	}
-	return faults;
-}
-
-int fit_check(char *base, const struct fit *fit, uint64_t blocks)
-{
-	uint64_t found = 0;
-	int faults = check_node(base, fit, top_level(fit), 0, &found);
-
-	if (found != blocks) {
-		fault("free blocks in the index", fit->origin, found, blocks);
-		faults++;
-	}
-	return faults;
+	return 1;
 }

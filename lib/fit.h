@@ -1,82 +1,109 @@
 /*
- * Fit: an index of a heap's free blocks, by address, that finds the lowest one that is large enough.
+ * Fit: an index of a heap's free blocks that chooses, by one placement policy, which of them serves
+ * a request.
  *
- * A pane is 64 granules (1 KiB) of the heap's range. For each, a word has a bit for every granule at
- * which a free block starts, and a number says how large the largest of these is. Above the panes
- * stands a tree of maxima:
+ *	FIT_FIRST  the lowest block that is large enough		fit_first.c
+ *	FIT_GOOD   one of the least list whose blocks all are		fit_good.c
  *
- *	upper 1            [ 4 of upper 0 ] ... and so on, up to the root     256 KiB each
- *	upper 0       [ one a strip ] ...                                      64 KiB each
- *	strip         tall[4]                                                  16 KiB each
- *	              wide[16]                                                  4 KiB each
- *	              most[64]   starts[64]                                     1 KiB each, a pane
+ * Each operation takes a bounded number of steps, whatever the number of blocks: first fit as many
+ * as its tree is deep, O(log(range)); good fit a constant number.
  *
- * A search descends from the root to the first pane that has a block large enough and looks at the
- * at most 64 blocks which start there. A change climbs as long as it changes a maximum. Both are
- * bounded by the depth, O(log(range)), whatever the number of blocks.
- *
- * Sizes are in granules, and saturate at 2^32 - 1 (64 GiB): the at most 16 blocks of an arena that
- * are larger than that are told apart by their tags.
+ * Sizes are in granules; maxima of them saturate at 2^32 - 1 (64 GiB).
  *
  * The index lies in memory that its heap provides, which is zero at first and found by an offset
- * from base. The sizes of free blocks are read from their tags. All calls are made under the heap's
- * lock.
+ * from base; good fit also writes links into the free blocks themselves. There are no pointers in
+ * it. All calls are made under the heap's lock.
  */
 #ifndef ACRE_FIT_H
 #define ACRE_FIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define FIT_PANE	64u	/* granules */
-#define FIT_UPPERS	13
+enum fit_policy { FIT_FIRST, FIT_GOOD };
 
-struct fit {
-	uint64_t origin;	/* place of the first granule covered */
+#define FIT_UPPERS	13
+#define FIT_LISTS	1024u
+
+struct fit_first {
 	uint64_t panes;
-	size_t strips;		/* byte offset of the strips from base */
+	size_t strips;			/* byte offset of the strips from base */
 	size_t upper[FIT_UPPERS];	/* of each upper level, lowest first */
 	unsigned uppers;
 };
 
+struct fit_good {
+	uint64_t reach;			/* the highest place that ever was in a list */
+	uint64_t singles;		/* free blocks of one granule, which are in none */
+	uint32_t lists;			/* how many there are for this range */
+	uint32_t words;			/* bit k: word[k] isn't zero */
+	uint64_t word[FIT_LISTS / 64];	/* a bit for each list that isn't empty */
+};
+
+struct fit {
+	uint64_t origin;	/* place of the first granule covered */
+	size_t memory;		/* byte offset of the index from base */
+	uint32_t policy;
+	uint32_t links;		/* granules behind a free block's tag that hold links */
+	union {
+		struct fit_first first;
+		struct fit_good good;
+	};
+};
+
 /* Bytes of memory, a multiple of 16, for the index of a range of so many granules. */
-size_t fit_bytes(uint64_t granules);
+size_t fit_bytes(enum fit_policy policy, uint64_t granules);
 
-/* The part of these that is read and written from the start; strips follow, as the range is used. */
-size_t fit_upper_bytes(uint64_t granules);
-
-/* Bytes of the index that are in use when the first so many granules of the range are. */
+/* Bytes of the index, from its start, that are in use when the first so many granules are. */
 size_t fit_used_bytes(const struct fit *fit, uint64_t granules);
 
 /* Makes an empty index of granules from origin on, in zeroed memory at byte offset memory. */
-void fit_init(struct fit *fit, size_t memory, uint64_t origin, uint64_t granules);
+void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t origin,
+	      uint64_t granules);
 
 /* A free block, its tag written, enters the index. */
 void fit_insert(char *base, struct fit *fit, uint64_t at, uint64_t size);
 
-/* A block leaves it; its tag still says its size. */
+/* A block leaves it; its links are as they were when it entered. */
 void fit_remove(char *base, struct fit *fit, uint64_t at, uint64_t size);
 
 /* A block in it, at the same place, grew from one size to another; its tag says the new one. */
-void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t size);
+void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size);
 
-/* A block in it is cut at its low end: it begins at `to` now, where its new tag is. */
+/*
+ * A block in it is cut at its low end: it begins at `to` from now on. Nothing there is written yet,
+ * since its new tag may lie where the old links are.
+ */
 void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest);
 
-/* The lowest free block of at least size granules from place `from` on; 0 if there is none. */
-uint64_t fit_find(char *base, const struct fit *fit, uint64_t size, uint64_t from);
+/* The free block of at least size granules that the policy chooses; 0 if it has none. */
+uint64_t fit_find(char *base, const struct fit *fit, uint64_t size);
 
-/* Size of the largest free block, saturated at 2^32 - 1; 0 if there is none. */
+/*
+ * All free blocks of at least size granules that are in the index, one after the other, in the
+ * policy's own order: the first if after is 0, else the one behind that; 0 at the end. The index may
+ * not change in between. First fit goes by address, and `after` may be any place.
+ */
+uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after);
+
+/*
+ * A size up to which fit_find() is sure to find a block, saturated; 0 if there is none. With first fit
+ * it's that of the largest free block.
+ */
 uint32_t fit_largest(char *base, const struct fit *fit);
 
-/* Whether the index has a free block that starts at this place. */
-int fit_has(char *base, const struct fit *fit, uint64_t at);
+/* The number of free blocks, of one granule each, that fit_find() and fit_next() pass over. */
+uint64_t fit_unlisted(const struct fit *fit);
 
-/* The number of faults in the index, which should hold so many blocks; a line for each. */
+/* Whether the index has the free block at this place, as far as it should. */
+bool fit_has(char *base, const struct fit *fit, uint64_t at);
+
+/* The number of faults in the index of so many free blocks; a line for each. */
 int fit_check(char *base, const struct fit *fit, uint64_t blocks);
 
 #ifdef ACRE_COUNT_STEPS
-/* Index words and tags looked at so far: for the test that holds the bound. */
+/* Index words and tags looked at so far: for the tests that hold the bounds. */
 extern uint64_t fit_steps;
 #endif
 

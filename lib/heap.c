@@ -31,9 +31,9 @@ static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
 	uint64_t size = tag_size(tag_at(base, at));
 	uint64_t rest = size - (to - at);
 
+	fit_cut(base, &heap->fit, at, size, to, rest);
 	tag_write(base, to, rest, TAG_FREE, heap->plot, heap->key, false);
 	footer_write(base, to, rest);
-	fit_cut(base, &heap->fit, at, size, to, rest);
 }
 
 /* A free block leaves the index; its granules are about to become something else. */
@@ -74,8 +74,8 @@ static uint64_t free_before(char *base, const struct heap *heap, uint64_t at)
 	return size;
 }
 
-void heap_init(char *base, struct heap *heap, size_t index, uint64_t start, uint64_t end,
-	       uint32_t key, uint32_t plot)
+void heap_init(char *base, struct heap *heap, enum fit_policy policy, size_t index, uint64_t start,
+	       uint64_t end, uint32_t key, uint32_t plot)
 {
 	heap->start = start;
 	heap->end = end;
@@ -83,14 +83,14 @@ void heap_init(char *base, struct heap *heap, size_t index, uint64_t start, uint
 	heap->blocks = 0;
 	heap->key = key;
 	heap->plot = plot;
-	fit_init(&heap->fit, index, start, end - start);
+	fit_init(&heap->fit, policy, index, start, end - start);
 	tag_write(base, end, 0, TAG_END, plot, key, false);
 	put_free(base, heap, start, end - start);
 }
 
 uint64_t heap_find(char *base, const struct heap *heap, uint64_t size)
 {
-	return fit_find(base, &heap->fit, size, 0);
+	return fit_find(base, &heap->fit, size);
 }
 
 /* The lowest place from `at` on whose payload lies at a multiple of alignment. */
@@ -105,14 +105,14 @@ bool heap_find_aligned(char *base, const struct heap *heap, uint64_t size, uint6
 		       uint64_t *at, uint64_t *place)
 {
 	/* A block with this much to spare serves wherever it lies. */
-	*at = fit_find(base, &heap->fit, size + alignment / GRANULE - 1, 0);
+	*at = fit_find(base, &heap->fit, size + alignment / GRANULE - 1);
 	if (*at) {
 		*place = align_place(base, *at, alignment);
 		return true;
 	}
 	/* One that happens to lie well may still serve: the last resort looks at each. */
-	for (*at = fit_find(base, &heap->fit, size, 0); *at;
-	     *at = fit_find(base, &heap->fit, size, *at + 1)) {
+	for (*at = fit_next(base, &heap->fit, size, 0); *at;
+	     *at = fit_next(base, &heap->fit, size, *at)) {
 		*place = align_place(base, *at, alignment);
 		if (*place + size <= *at + tag_size(tag_at(base, *at)))
 			return true;
@@ -178,7 +178,7 @@ uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, un
 	tag_write(base, *merged, total, TAG_FREE, heap->plot, heap->key, false);
 	footer_write(base, *merged, total);
 	tag_set_prev_free(tag_at(base, *merged + total), true);
-	fit_grow(base, &heap->fit, *merged, total);
+	fit_grow(base, &heap->fit, *merged, before, total);
 	return total;
 }
 

@@ -14,7 +14,7 @@
  *	H2 every tag's check bits agree with its place and size
  *	H3 two free blocks never stand side by side
  *	H4 a block's prev-free bit says whether the one before is free; that one's footer is its size
- *	H5 the index holds just the free blocks
+ *	H5 the index holds just the free blocks, as far as its policy lists them
  *	H6 used and blocks count the others
  *
  * Sizes and places are in granules. All calls are made under the owner's lock. Each takes a constant
@@ -41,12 +41,12 @@ struct heap {
 
 /*
  * Makes [start, end) one free block. index is the byte offset from base of zeroed memory for the
- * index, fit_bytes(end - start) bytes.
+ * index, fit_bytes(policy, end - start) bytes.
  */
-void heap_init(char *base, struct heap *heap, size_t index, uint64_t start, uint64_t end,
-	       uint32_t key, uint32_t plot);
+void heap_init(char *base, struct heap *heap, enum fit_policy policy, size_t index, uint64_t start,
+	       uint64_t end, uint32_t key, uint32_t plot);
 
-/* Place of the lowest free block of at least size granules; 0 if there is none. */
+/* Place of the free block of at least size granules that the policy chooses; 0 if it has none. */
 uint64_t heap_find(char *base, const struct heap *heap, uint64_t size);
 
 /*

@@ -57,20 +57,13 @@ bool pages_purge(void *start, size_t bytes)
 bool pages_move(void *from, void *to, size_t bytes)
 {
 	int saved = errno;
-	void *p = MAP_FAILED;
+	void *p;
 
-	/*
-	 * Kernels before 6.17 move pages of one mapping alone, and notice that there are two only
-	 * after they have unmapped the target. Growing the source in place can't succeed, since the
-	 * page behind it is in use, and fails with ENOMEM where it's one mapping.
-	 */
-	if (mremap(from, bytes, bytes + pages_size(), 0) == MAP_FAILED && errno == ENOMEM) {
-		p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-		/* Refused for want of memory: the target may be gone already. */
-		if (p == MAP_FAILED)
-			mmap(to, bytes, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	}
+	p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	/* Refused for want of memory, perhaps: the target may be gone already, and must be there. */
+	if (p == MAP_FAILED)
+		mmap(to, bytes, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	errno = saved;
 	return p == to;
 }

@@ -23,8 +23,9 @@ void pages_release(void *start, size_t bytes);
 bool pages_purge(void *start, size_t bytes);
 
 /*
- * Moves whole pages onto others of the same range, leaving zeros; neither may reach its end. False if it
- * can't be done. Each move may leave the process with two mappings more.
+ * Moves whole pages onto others of the same range, leaving zeros. False if it can't be done. The source
+ * must be one mapping: kernels before 6.17 unmap the target before they notice that it's not. Each move
+ * may leave the process with two mappings more.
  */
 bool pages_move(void *from, void *to, size_t bytes);
 

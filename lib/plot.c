@@ -15,9 +15,9 @@
 #define SPARE_MOST	LEASE_MOST
 
 /* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
-static uint64_t lease_overhead(uint64_t granules)
+static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
 {
-	return 1 + sizeof(struct lease) / GRANULE + fit_bytes(granules) / GRANULE + 1;
+	return 1 + sizeof(struct lease) / GRANULE + fit_bytes(arena->policy, granules) / GRANULE + 1;
 }
 
 _Static_assert(sizeof(struct lease) % GRANULE == 0, "the index follows the record");
@@ -70,6 +70,7 @@ static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 	uint64_t wanted = plot->land / 4;
 	uint64_t least = arena->lease_least;
 	uint64_t granted = 0;
+	uint64_t overhead;
 	uint64_t at;
 	struct lease *lease;
 	size_t index;
@@ -79,8 +80,9 @@ static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 		return false;
 	if (wanted > LEASE_MOST)
 		wanted = plot->land / 16 > LEASE_MOST ? plot->land / 16 : LEASE_MOST;
-	if (size + lease_overhead(size) + lease_overhead(least) > least)
-		least = size + lease_overhead(size) + lease_overhead(least);
+	overhead = lease_overhead(arena, size) + lease_overhead(arena, least);
+	if (size + overhead > least)
+		least = size + overhead;
 	least = (least + arena->page - 1) / arena->page * arena->page;
 	wanted = wanted / arena->page * arena->page;
 	if (wanted < least)
@@ -90,13 +92,13 @@ static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 		return false;
 
 	index = (at + 1) * GRANULE + sizeof(struct lease);
-	SHADOW_SHOW(payload_at(base, at), (lease_overhead(granted) - 2) * GRANULE);
-	dirt_zero(arena, index - sizeof(struct lease),
-		  (lease_overhead(granted) - 2) * GRANULE);
-	dirt_mark(arena, at, lease_overhead(granted));
+	overhead = lease_overhead(arena, granted);
+	SHADOW_SHOW(payload_at(base, at), (overhead - 2) * GRANULE);
+	dirt_zero(arena, index - sizeof(struct lease), (overhead - 2) * GRANULE);
+	dirt_mark(arena, at, overhead);
 	dirt_mark(arena, at + granted - 1, 1);
 	lease = payload_at(base, at);
-	heap_init(base, &lease->heap, index, at + lease_overhead(granted) - 1, at + granted - 1,
+	heap_init(base, &lease->heap, arena->policy, index, at + overhead - 1, at + granted - 1,
 		  arena->key, plot->id);
 
 	i = plot->leases && plot->lease[plot->leases - 1] > at ? lease_of(plot, at) : plot->leases;
@@ -161,6 +163,8 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 		else if (!heap_find_aligned(base, heap, size, alignment, &at, &place))
 			continue;
 		heap_take(base, heap, at, place, size, TAG_LIVE);
+		if (place != at)
+			dirt_mark(arena, place, 0);
 		account(arena, plot, i, (int64_t)size, 1);
 		return place;
 	}

@@ -29,7 +29,7 @@
 
 /* A lease's own record, at the start of its payload; the index of its heap follows. */
 struct lease {
-	struct heap heap;
+	_Alignas(GRANULE) struct heap heap;
 };
 
 struct plot {

@@ -26,11 +26,13 @@ static uint64_t now_ms(void)
 static size_t purge_heap(struct acre *arena, struct heap *heap, size_t limit)
 {
 	char *base = arena_base(arena);
-	uint64_t at = fit_find(base, &heap->fit, arena->page, 0);
+	uint64_t links = heap->fit.links;
+	uint64_t at = fit_next(base, &heap->fit, arena->page, 0);
 	size_t given = 0;
 
-	for (; at && given < limit; at = fit_find(base, &heap->fit, arena->page, at + 1))
-		given += dirt_purge(arena, at, tag_size(tag_at(base, at)), limit - given);
+	for (; at && given < limit; at = fit_next(base, &heap->fit, arena->page, at))
+		given += dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links,
+				    limit - given);
 	return given;
 }
 

@@ -83,11 +83,12 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	size_t page = arena->page * GRANULE;
 	size_t start = (from + 1) * GRANULE;
 	size_t end = start + payload_bytes(granules);
-	size_t first = (start + page - 1) / page * page;
+	/* The page that holds the links when the old block is free stays. */
+	size_t first = (start + GRANULE + page - 1) / page * page;
 	size_t last = end / page * page;
 	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
 
-	if (!arena->mapped || shift % page ||
+	if (!arena->mapped || shift % page || !dirt_one_mapping(arena, first, last - first) ||
 	    atomic_fetch_add_explicit(&arena->moves, 1, memory_order_relaxed) >= MOVES_MOST ||
 	    !pages_move(base + first, base + first + shift, last - first))
 		return false;

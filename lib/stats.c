@@ -17,9 +17,14 @@ struct sums {
 /* The free blocks of a heap. */
 static void add_free(char *base, const struct heap *heap, struct sums *sums)
 {
-	uint64_t at = fit_find(base, &heap->fit, 1, 0);
+	uint64_t at = fit_next(base, &heap->fit, 1, 0);
+	uint64_t singles = fit_unlisted(&heap->fit);
 
-	for (; at; at = fit_find(base, &heap->fit, 1, at + 1)) {
+	sums->free += singles;
+	sums->free_blocks += singles;
+	if (singles && sums->largest == 0)
+		sums->largest = 1;
+	for (; at; at = fit_next(base, &heap->fit, 1, at)) {
 		uint64_t size = tag_size(tag_at(base, at));
 
 		sums->free += size;

@@ -103,8 +103,10 @@ static void *from_bin(struct cache *cache, size_t size, bool zero)
 	return block;
 }
 
-void *supply_refuse(struct acre *arena)
+void *supply_refuse(struct acre *arena, struct cache *cache)
 {
+	if (cache->plot)
+		cache_flush(cache);
 	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
 	errno = ENOMEM;
 	return NULL;

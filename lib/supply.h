@@ -27,8 +27,8 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 /* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if none. */
 uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment);
 
-/* Step 6: counts a refusal, sets errno to ENOMEM, and returns NULL. */
-void *supply_refuse(struct acre *arena);
+/* Step 6: empties the cache, counts a refusal, sets errno to ENOMEM, and returns NULL. */
+void *supply_refuse(struct acre *arena, struct cache *cache);
 
 /* Step 4. cache may be cache_none. */
 void supply_reclaim(struct acre *arena, struct cache *cache);

@@ -218,7 +218,10 @@ UNSHADOWED static inline void footer_write(char *base, uint64_t at, uint64_t gra
 	*(uint64_t *)(base + (at + granules) * GRANULE) = granules;
 }
 
-/* The first 8 bytes of a cached block's payload: the place of the next one in an inbox. */
+/*
+ * The first 8 bytes of the payload of a block that nobody holds: the place of the next one, of a
+ * cached block in its inbox, of a free block in the list of a fit that keeps lists.
+ */
 UNSHADOWED static inline uint64_t link_of(char *base, uint64_t at)
 {
 	return *(uint64_t *)payload_at(base, at);
@@ -227,6 +230,17 @@ UNSHADOWED static inline uint64_t link_of(char *base, uint64_t at)
 UNSHADOWED static inline void link_write(char *base, uint64_t at, uint64_t next)
 {
 	*(uint64_t *)payload_at(base, at) = next;
+}
+
+/* The second 8 bytes: the place of the one before, in such a list. A single granule has none. */
+UNSHADOWED static inline uint64_t back_of(char *base, uint64_t at)
+{
+	return *((uint64_t *)payload_at(base, at) + 1);
+}
+
+UNSHADOWED static inline void back_write(char *base, uint64_t at, uint64_t back)
+{
+	*((uint64_t *)payload_at(base, at) + 1) = back;
 }
 
 #endif

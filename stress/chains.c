@@ -49,7 +49,8 @@ static void *work(void *argument)
 		struct slot *slot = &worker->slots[chain];
 
 		if (slot->block == NULL) {
-			caps[chain] = draw_size(&worker->random, most) + 64;
+			caps[chain] = draw_below(&worker->random, 8) == 0 ?
+				most : draw_size(&worker->random, most) + 64;
 			slot_fill(worker, slot, draw_size(&worker->random, 64), ANY_MANNER);
 		} else if (draw_below(&worker->random, 64) == 0) {
 			slot_empty(worker, slot);

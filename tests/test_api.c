@@ -46,6 +46,7 @@ static const struct {
 	{ "the flag behind the last", { .flags = ACRE_NO_PURGE << 1 }, false },
 	{ "the highest flag", { .flags = 1u << 31 }, false },
 	{ "a good flag and an unknown one", { .flags = ACRE_NO_CACHE | 0x100 }, false },
+	{ "good fit", { .policy = ACRE_GOOD_FIT }, true },
 	{ "next fit, not built in", { .policy = ACRE_NEXT_FIT }, false },
 	{ "best fit, not built in", { .policy = ACRE_BEST_FIT }, false },
 	{ "worst fit, not built in", { .policy = ACRE_WORST_FIT }, false },
@@ -347,7 +348,7 @@ START_TEST(aligned_alloc_takes_any_power_of_two)
 			char *block = acre_aligned_alloc(arena, alignment, sizes[i]);
 			size_t usable;
 
-			/* Two of the largest can't always lie side by side in four times as much. */
+			/* Two of the largest can't always lie side by side. */
 			if (!block && alignment >= most / 2) {
 				for (size_t k = 0; k < i; k++) {
 					acre_free(arena, taken[k]);

@@ -133,7 +133,7 @@ struct farewell {
 	bool unwound;
 };
 
-/* Allocates, frees what the round before left, and asks for one more round as long as there is one. */
+/* Allocates, frees what the round before left, and asks for one more round while there is one. */
 static void say_goodbye(size_t key, void *value)
 {
 	struct farewell *farewell = value;

@@ -74,7 +74,7 @@ static void insert(struct model *model, struct cell *before, struct cell cell)
 	model->count++;
 }
 
-static void delete (struct model *model, struct cell *cell)
+static void drop_cell(struct model *model, struct cell *cell)
 {
 	model->count--;
 	memmove(cell, cell + 1, (model->count - (size_t)(cell - model->cells)) * sizeof(*cell));
@@ -126,11 +126,11 @@ static void model_free(struct model *model, const void *payload)
 	cell->live = false;
 	if (cell + 1 < model->cells + model->count && !cell[1].live) {
 		cell->size += cell[1].size;
-		delete (model, cell + 1);
+		drop_cell(model, cell + 1);
 	}
 	if (cell > model->cells && !cell[-1].live) {
 		cell[-1].size += cell->size;
-		delete (model, cell);
+		drop_cell(model, cell);
 	}
 }
 
@@ -146,7 +146,7 @@ static bool model_resize(struct model *model, const void *payload, size_t bytes)
 		    cell->size + next->size < size)
 			return false;
 		cell->size += next->size;
-		delete (model, next);
+		drop_cell(model, next);
 	}
 	cut(model, cell, size);
 	return true;
@@ -243,11 +243,11 @@ static void part(struct pair *pair)
  * Random steps.
  */
 enum mix {
-	MIX_UNIFORM, /* any size in the range alike */
-	MIX_LOG, /* each doubling alike */
-	MIX_CLASSES, /* one of five sizes */
-	MIX_PAGES, /* about multiples of a page */
-	MIX_LONELY /* small ones, seldom one of the largest */
+	MIX_UNIFORM,	/* any size in the range alike */
+	MIX_LOG,	/* each doubling alike */
+	MIX_CLASSES,	/* one of five sizes */
+	MIX_PAGES,	/* about multiples of a page */
+	MIX_LONELY	/* small ones, seldom one of the largest */
 };
 
 static const struct scenario {

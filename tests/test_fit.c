@@ -1,7 +1,7 @@
 /*
  * The first-fit index, white box: held to a naive model, and to its bound (G3).
  *
- * fit.c is compiled into this program once more, with ACRE_COUNT_STEPS.
+ * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include "fit.h"
 #include "support.h"
@@ -15,11 +15,11 @@ static struct fit fit;
 /* An index of granules granules, from place `origin` on, whose memory lies at the start. */
 static void make_index(uint64_t granules, uint64_t origin)
 {
-	size_t bytes = fit_bytes(granules);
+	size_t bytes = fit_bytes(FIT_FIRST, granules);
 
 	base = calloc(1, (origin + granules + 2) * GRANULE + bytes);
 	ck_assert_ptr_nonnull(base);
-	fit_init(&fit, (origin + granules + 2) * GRANULE, origin, granules);
+	fit_init(&fit, FIT_FIRST, (origin + granules + 2) * GRANULE, origin, granules);
 }
 
 static void put(uint64_t at, uint64_t size)
@@ -38,7 +38,7 @@ static uint64_t model_find(const uint32_t *model, uint64_t granules, uint64_t si
 }
 
 /*
- * Random blocks come, go and grow; after each change the index finds what the model finds, for sizes
+ * Random blocks come, go, grow and are cut; after each change the index finds what the model finds, for sizes
  * around those that are there and from any place.
  */
 START_TEST(finds_what_a_naive_search_finds)
@@ -66,13 +66,26 @@ START_TEST(finds_what_a_naive_search_finds)
 			fit_remove(base, &fit, origin + i, model[i]);
 			model[i] = 0;
 			count--;
-		} else {
+		} else if (roll(&dice) % 2) {
+			uint32_t had = model[i];
+
 			model[i] += (uint32_t)size;
 			tag_write(base, origin + i, model[i], TAG_FREE, 0, KEY, false);
-			fit_grow(base, &fit, origin + i, model[i]);
+			fit_grow(base, &fit, origin + i, had, model[i]);
+		} else {
+			uint64_t to = i + 1 + roll(&dice) % 100;
+			uint64_t rest = 1 + roll(&dice) % model[i];
+
+			if (to >= granules || model[to])
+				continue;
+			fit_cut(base, &fit, origin + i, model[i], origin + to, rest);
+			tag_write(base, origin + to, rest, TAG_FREE, 0, KEY, false);
+			model[to] = (uint32_t)rest;
+			model[i] = 0;
 		}
 		expected = model_find(model, granules, want, from);
-		found = fit_find(base, &fit, want, from ? origin + from : 0);
+		found = from ? fit_next(base, &fit, want, origin + from - 1) :
+			       fit_find(base, &fit, want);
 		must(found == (expected == UINT64_MAX ? 0 : origin + expected),
 		     "step %d: want %lu from %lu: found %lu", step, (unsigned long)want,
 		     (unsigned long)from, (unsigned long)found);
@@ -91,12 +104,12 @@ START_TEST(sizes_beyond_saturation)
 	put(1, UINT64_C(1) << 33);
 	put(100, UINT64_C(1) << 32);
 	put(2000, UINT64_C(1) << 35);
-	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 32) - 1, 0) == 1);
-	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1, 0) == 2000);
-	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 35) + 1, 0) == 0);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 32) - 1) == 1);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1) == 2000);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 35) + 1) == 0);
 	ck_assert(fit_largest(base, &fit) == UINT32_MAX);
 	fit_remove(base, &fit, 2000, UINT64_C(1) << 35);
-	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1, 0) == 0);
+	ck_assert(fit_find(base, &fit, (UINT64_C(1) << 33) + 1) == 0);
 	ck_assert(fit_check(base, &fit, 2) == 0);
 	free(base);
 }
@@ -119,7 +132,7 @@ START_TEST(steps_do_not_grow_with_blocks)
 	put(1 + last, 2);
 	for (uint64_t i = 0; i < granules; i += 1022) {
 		fit_steps = 0;
-		ck_assert(fit_find(base, &fit, 2, 0) == 1 + last);
+		ck_assert(fit_find(base, &fit, 2) == 1 + last);
 		most = fit_steps > most ? fit_steps : most;
 		fit_steps = 0;
 		fit_remove(base, &fit, 1 + i, 1);
@@ -129,7 +142,7 @@ START_TEST(steps_do_not_grow_with_blocks)
 		most = fit_steps > most ? fit_steps : most;
 	}
 	fit_steps = 0;
-	ck_assert(fit_find(base, &fit, 3, 0) == 0);
+	ck_assert(fit_find(base, &fit, 3) == 0);
 	ck_assert_uint_le(fit_steps, 1);
 	fit_steps = 0;
 	fit_remove(base, &fit, 1 + last, 2);

@@ -1,6 +1,6 @@
 /*
- * Heaps, white box: each way to split and merge, with heap_check() before and after every operation,
- * and random operations against a map of granules.
+ * Heaps, white box, under each policy: each way to split and merge, with heap_check() before and after
+ * every operation, and random operations against a map of granules.
  */
 #include <signal.h>
 
@@ -10,17 +10,29 @@
 #define KEY 0x9e3779b1u
 #define START 4u
 
+#define POLICIES 2
+
 static char *base;
 static struct heap heap;
+static enum fit_policy policy;
 
-/* A heap of so many granules. */
+/* A looped test takes each of its cases under each policy: the number of the case. */
+static int case_of(int i)
+{
+	policy = i % POLICIES ? FIT_GOOD : FIT_FIRST;
+	return i / POLICIES;
+}
+
+/* A heap of so many granules; at a page's start, so that what is aligned there is the same always. */
 static void make_heap(uint64_t granules)
 {
 	uint64_t end = START + granules;
+	size_t bytes = (end + 1) * GRANULE + fit_bytes(policy, granules);
 
-	base = calloc(1, (end + 1) * GRANULE + fit_bytes(granules));
+	base = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
 	ck_assert_ptr_nonnull(base);
-	heap_init(base, &heap, (end + 1) * GRANULE, START, end, KEY, 9);
+	memset(base, 0, bytes);
+	heap_init(base, &heap, policy, (end + 1) * GRANULE, START, end, KEY, 9);
 	must(heap_check(base, &heap) == 0, "at the start");
 }
 
@@ -63,18 +75,19 @@ START_TEST(merges)
 		{ true, true, START, 22 },
 	};
 	uint64_t a, b, c, merged;
+	int i = case_of(_i);
 
 	make_heap(100);
 	a = take(10);
 	b = take(5);
 	c = take(7);
 	ck_assert(take(3) == START + 22);
-	if (cases[_i].before)
+	if (cases[i].before)
 		give(a, &merged);
-	if (cases[_i].behind)
+	if (cases[i].behind)
 		give(c, &merged);
-	ck_assert(give(b, &merged) == cases[_i].size);
-	ck_assert(merged == cases[_i].at);
+	ck_assert(give(b, &merged) == cases[i].size);
+	ck_assert(merged == cases[i].at);
 	free(base);
 }
 END_TEST
@@ -86,12 +99,13 @@ START_TEST(splits)
 		{ 0, 4 }, { 3, 4 }, { 16, 4 }, { 0, 20 }, { 0, 1 }, { 19, 1 }
 	};
 	uint64_t merged;
+	int i = case_of(_i);
 
 	make_heap(20);
-	heap_take(base, &heap, START, START + cases[_i].offset, cases[_i].size, TAG_LIVE);
+	heap_take(base, &heap, START, START + cases[i].offset, cases[i].size, TAG_LIVE);
 	sound();
-	ck_assert(heap.used == cases[_i].size && heap.blocks == 1);
-	ck_assert(give(START + cases[_i].offset, &merged) == 20);
+	ck_assert(heap.used == cases[i].size && heap.blocks == 1);
+	ck_assert(give(START + cases[i].offset, &merged) == 20);
 	ck_assert(merged == START && heap_empty(&heap));
 	free(base);
 }
@@ -101,6 +115,7 @@ START_TEST(resize_in_place)
 {
 	uint64_t a, b, merged;
 
+	case_of(_i);
 	make_heap(100);
 	a = take(10);
 	b = take(10);
@@ -126,6 +141,7 @@ START_TEST(slide_keeps_the_payload)
 	uint64_t a, b, moved, merged;
 	unsigned char *payload;
 
+	case_of(_i);
 	make_heap(100);
 	a = take(3);
 	b = take(20);
@@ -150,6 +166,7 @@ START_TEST(runs_follow_each_other)
 {
 	uint64_t at, merged;
 
+	case_of(_i);
 	make_heap(50);
 	at = heap_find(base, &heap, 4);
 	ck_assert_uint_eq(heap_take_run(base, &heap, at, 4, 5, TAG_CACHED), 5);
@@ -172,6 +189,7 @@ START_TEST(aligned_places)
 {
 	uint64_t at, place;
 
+	case_of(_i);
 	make_heap(1000);
 	for (uint64_t alignment = 32; alignment <= 4096; alignment *= 2) {
 		ck_assert(heap_find_aligned(base, &heap, 3, alignment, &at, &place));
@@ -190,6 +208,7 @@ START_TEST(aligned_as_a_last_resort)
 	uint64_t at, place, merged;
 	uint64_t fits = START;
 
+	case_of(_i);
 	make_heap(64);
 	while ((uintptr_t)payload_at(base, fits) % 256)
 		fits++;
@@ -213,6 +232,7 @@ START_TEST(end_moves_down)
 {
 	uint64_t a;
 
+	case_of(_i);
 	make_heap(100);
 	a = take(10);
 	ck_assert(!heap_lower_end(base, &heap, 90));		/* a free block must remain */
@@ -226,9 +246,31 @@ START_TEST(end_moves_down)
 }
 END_TEST
 
+/* Takes a block; whether it's the right one is told by the map of owners. */
+static uint64_t chosen(const unsigned char *owner, uint64_t end, uint64_t size, int step)
+{
+	uint64_t lowest = 0, largest = 0;
+	uint64_t at;
+
+	for (uint64_t i = START, run; i < end; i += run + 1) {
+		for (run = 0; i + run < end && !owner[i + run]; run++)
+			;
+		largest = run > largest ? run : largest;
+		lowest = lowest || run < size ? lowest : i;
+	}
+	at = take(size);
+	if (policy == FIT_FIRST)
+		must(at == lowest, "step %d: not the lowest", step);
+	else if (at)
+		must(at == START || owner[at - 1], "step %d: not the low end of a block", step);
+	else
+		must(largest < size + size / 32 + 1 || largest == 1, "step %d: refused", step);
+	return at;
+}
+
 /*
  * Random operations of every kind. The model: which block each granule belongs to; so an overlap, a
- * lost granule, and a block that isn't the lowest that fits, all show.
+ * lost granule, and a block that isn't the one to choose, all show.
  */
 START_TEST(random_operations_against_a_map)
 {
@@ -239,6 +281,7 @@ START_TEST(random_operations_against_a_map)
 
 	memset(places, 0, sizeof(places));
 	memset(owner, 0, sizeof(owner));
+	case_of(_i);
 	make_heap(GRANULES);
 	for (int step = 0; step < SCALE(100000, 20000); step++) {
 		unsigned k = (unsigned)(roll(&dice) % BLOCKS);
@@ -246,15 +289,7 @@ START_TEST(random_operations_against_a_map)
 		uint64_t merged;
 
 		if (!places[k]) {
-			uint64_t run = 0, lowest = 0;
-
-			for (uint64_t i = START; i < START + GRANULES && !lowest; i++) {
-				run = owner[i] ? 0 : run + 1;
-				if (run == size)
-					lowest = i + 1 - size;
-			}
-			places[k] = take(size);
-			must(places[k] == lowest, "step %d: not the lowest", step);
+			places[k] = chosen(owner, START + GRANULES, size, step);
 			sizes[k] = size;
 		} else if (roll(&dice) % 2) {
 			give(places[k], &merged);
@@ -292,13 +327,14 @@ END_TEST
 START_TEST(check_finds_plants)
 {
 	uint64_t a, b, merged;
+	int i = case_of(_i);
 
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(5);
 	give(b, &merged);
-	switch (_i) {
+	switch (i) {
 	case 0:		/* H1 */
 		tag_write(base, a, 200, TAG_LIVE, 9, KEY, false);
 		break;
@@ -327,8 +363,13 @@ START_TEST(check_finds_plants)
 	case 8:		/* the state */
 		tag_set_state(tag_at(base, a), (enum tag_state)0xff);
 		break;
+	case 9:		/* the links; a policy that keeps none has nothing to lose */
+		back_write(base, b, a);
+		if (!heap.fit.links)
+			return;
+		break;
 	}
-	must(heap_check(base, &heap) > 0, "plant %d isn't seen", _i);
+	must(heap_check(base, &heap) > 0, "plant %d isn't seen", i);
 	free(base);
 }
 END_TEST
@@ -337,14 +378,34 @@ END_TEST
 START_TEST(overwritten_footer_aborts)
 {
 	uint64_t a, b, merged;
+	int i = case_of(_i);
 
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(1);
 	give(a, &merged);
-	*(uint64_t *)place_address(base, b) = _i ? 7 : 1000;
+	*(uint64_t *)place_address(base, b) = i ? 7 : 1000;
 	heap_give(base, &heap, b, 10, 1, &merged);
+}
+END_TEST
+
+/* So are overwritten links, by whatever takes the block or merges with it. */
+START_TEST(overwritten_links_abort)
+{
+	uint64_t a, b, merged;
+
+	policy = FIT_GOOD;
+	make_heap(100);
+	a = take(10);
+	b = take(10);
+	take(1);
+	give(a, &merged);
+	memset(payload_at(base, a), 'A', 16);
+	if (_i)
+		heap_give(base, &heap, b, 10, 1, &merged);
+	else
+		heap_take(base, &heap, heap_find(base, &heap, 10), a, 10, TAG_LIVE);
 }
 END_TEST
 
@@ -354,17 +415,18 @@ int main(void)
 	TCase *cases = tcase_create("heap");
 
 	tcase_set_timeout(cases, 120);
-	tcase_add_loop_test(cases, merges, 0, 4);
-	tcase_add_loop_test(cases, splits, 0, 6);
-	tcase_add_test(cases, resize_in_place);
-	tcase_add_test(cases, slide_keeps_the_payload);
-	tcase_add_test(cases, runs_follow_each_other);
-	tcase_add_test(cases, aligned_places);
-	tcase_add_test(cases, aligned_as_a_last_resort);
-	tcase_add_test(cases, end_moves_down);
-	tcase_add_test(cases, random_operations_against_a_map);
-	tcase_add_loop_test(cases, check_finds_plants, 0, 9);
-	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0, 2);
+	tcase_add_loop_test(cases, merges, 0, 4 * POLICIES);
+	tcase_add_loop_test(cases, splits, 0, 6 * POLICIES);
+	tcase_add_loop_test(cases, resize_in_place, 0, POLICIES);
+	tcase_add_loop_test(cases, slide_keeps_the_payload, 0, POLICIES);
+	tcase_add_loop_test(cases, runs_follow_each_other, 0, POLICIES);
+	tcase_add_loop_test(cases, aligned_places, 0, POLICIES);
+	tcase_add_loop_test(cases, aligned_as_a_last_resort, 0, POLICIES);
+	tcase_add_loop_test(cases, end_moves_down, 0, POLICIES);
+	tcase_add_loop_test(cases, random_operations_against_a_map, 0, POLICIES);
+	tcase_add_loop_test(cases, check_finds_plants, 0, 10 * POLICIES);
+	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0, 2 * POLICIES);
+	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort, SIGABRT, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 /*
- * G2, No hostage: sleeping, exited and remote threads hold no memory but what their caches hold. What
- * one thread filled and others freed can be had in one block, by any of them; test_refusal.c has the
- * single blocks.
+ * G2, No hostage: sleeping, exited and remote threads hold no memory but what their caches hold.
+ * What one thread filled and others freed can be had in one block, by any of them; test_refusal.c
+ * has the single blocks.
  */
 #include "support.h"
 

@@ -29,7 +29,7 @@ static void set_scene(struct scene *scene, size_t kind)
 	scene->arena = new_arena(4 * MIB, &both[kind]);
 	scene->other = acre_create_at(buffer, sizeof(buffer), &both[kind]);
 	scene->size = BLOCK_SIZE;
-	/* The second and the third of a new arena's blocks lie side by side, whatever comes between. */
+	/* Sooner or later three blocks lie side by side. */
 	for (int i = 0; i < 200; i++) {
 		scene->before = acre_malloc(scene->arena, scene->size);
 		scene->block = acre_malloc(scene->arena, scene->size);

@@ -1,7 +1,7 @@
 /*
  * G2, No hostage: NULL comes back only if no free block anywhere in the arena fits, apart from what
- * the caches of the other live threads hold. Every refusal here is held against what is free, down to
- * single holes in another thread's land.
+ * the caches of the other live threads hold. Every refusal here is held against what is free, down
+ * to single holes in another thread's land.
  */
 #include "support.h"
 

@@ -12,8 +12,9 @@
  *
  * Each thread works in a heap of its own (a plot, made of spans leased from the locked global heap,
  * the commons) behind a small cache of free blocks. Placement is address-ordered first fit (Knuth,
- * The Art of Computer Programming 1, section 2.5) with boundary-tag coalescing: eight bytes before
- * each payload, free in O(1). An arena below 1 MiB is one heap without plots and caches.
+ * The Art of Computer Programming 1, section 2.5), or the policy that is asked for, with boundary-tag
+ * coalescing: eight bytes before each payload, free in O(1). An arena below 1 MiB is one heap without
+ * plots and caches.
  *
  * Unless its text says otherwise, a function may be called from any thread at any time, also in the
  * child of a fork; none may be called from a signal handler. Sizes and alignments are in bytes.
@@ -32,13 +33,25 @@ extern "C" {
 /* An arena. Its members are private. */
 struct acre;
 
-/* Which free block serves a request. Only ACRE_FIRST_FIT is built in; the others are EINVAL. */
+/*
+ * Which free block serves a request. ACRE_FIRST_FIT and ACRE_GOOD_FIT are built in; the others are
+ * EINVAL.
+ *
+ * Good fit sorts free blocks into lists by size class, 32 classes to a doubling, and takes the newest
+ * block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less work than
+ * first fit, placement less compact. It may refuse a request that a free block has room for, where
+ *	- the block is less than a 32nd larger than the request, 16 others of its class were freed later
+ *	  and are too small, and there is no block of a higher class; or
+ *	- the block is one of the least size (8 usable bytes): such a block serves again only when it has
+ *	  merged with a free neighbour.
+ */
 enum acre_policy {
 	ACRE_FIRST_FIT,		/* the lowest-addressed block that fits */
 	ACRE_NEXT_FIT,		/* first fit from behind the block allocated last */
 	ACRE_BEST_FIT,		/* the smallest that fits */
 	ACRE_WORST_FIT,		/* the largest */
-	ACRE_BUDDY		/* binary buddies */
+	ACRE_BUDDY,		/* binary buddies */
+	ACRE_GOOD_FIT		/* segregated good fit: one of the smallest class whose blocks all fit */
 };
 
 /* acre_options.flags */
@@ -86,9 +99,9 @@ int acre_destroy(struct acre *arena);
  *
  * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache and its unsent
  * remote frees have been given back by then. The common case takes no lock; the rest searches an
- * index of fixed depth: O(log(arena size)) steps a heap, whatever the number of blocks. Now and then a
- * call fetches or gives back a batch of at most 256 blocks, takes what other threads have sent, or
- * gives pages back to the OS. Before it returns NULL it looks through all plots.
+ * index: O(log(arena size)) steps a heap with first fit, O(1) with good fit, whatever the number of
+ * blocks. Now and then a call fetches or gives back a batch of at most 256 blocks, takes what other
+ * threads have sent, or gives pages back to the OS. Before it returns NULL it looks through all plots.
  */
 void *acre_malloc(struct acre *arena, size_t size);
 

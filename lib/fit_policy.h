@@ -1,0 +1,44 @@
+/*
+ * What a placement policy is made of: the verbs of fit.h, which says what each does.
+ */
+#ifndef ACRE_FIT_POLICY_H
+#define ACRE_FIT_POLICY_H
+
+#include "fit.h"
+
+struct fit_verbs {
+	size_t (*bytes)(uint64_t granules);
+	size_t (*used_bytes)(const struct fit *fit, uint64_t granules);
+	/* origin, memory and policy are set; all else is the policy's to set. */
+	void (*init)(struct fit *fit, uint64_t granules);
+	void (*insert)(char *base, struct fit *fit, uint64_t at, uint64_t size);
+	void (*remove)(char *base, struct fit *fit, uint64_t at, uint64_t size);
+	void (*grow)(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size);
+	void (*cut)(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to,
+		    uint64_t rest);
+	uint64_t (*find)(char *base, const struct fit *fit, uint64_t size);
+	uint64_t (*next)(char *base, const struct fit *fit, uint64_t size, uint64_t after);
+	uint32_t (*largest)(char *base, const struct fit *fit);
+	uint64_t (*unlisted)(const struct fit *fit);
+	bool (*has)(char *base, const struct fit *fit, uint64_t at);
+	int (*check)(char *base, const struct fit *fit, uint64_t blocks);
+};
+
+extern const struct fit_verbs fit_first_verbs;
+extern const struct fit_verbs fit_good_verbs;
+
+/* A line about a fault of the index; returns 1, the number of faults it is. */
+int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should);
+
+static inline uint32_t saturated(uint64_t size)
+{
+	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
+#ifdef ACRE_COUNT_STEPS
+#define STEP() (fit_steps++)
+#else
+#define STEP() ((void)0)
+#endif
+
+#endif
