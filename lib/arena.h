@@ -69,6 +69,7 @@ struct acre {
 	uint32_t plot_reserved;		/* of these and the next, how many are set aside */
 	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
+	uint32_t reap_at;		/* plots at which to look for deserted ones */
 	uint64_t leases;
 	uint64_t lease_granules;
 

@@ -17,7 +17,8 @@
  * acquires, and takes all.
  *
  * A lease that becomes free goes back to the commons, but one may stay as a spare with a plot that
- * has a thread. The plot outlives its thread: with its land it goes to the next one.
+ * has a thread. The plot outlives its thread: with its land it goes to the next one. A thread that
+ * ended without leaving (it joined in its last destructor) is found out by the kernel's not knowing it.
  */
 #ifndef ACRE_PLOT_H
 #define ACRE_PLOT_H
@@ -37,6 +38,7 @@ struct plot {
 	uint32_t id;
 	uint32_t next_idle;		/* under the lock of the commons */
 	_Atomic uintptr_t holder;	/* its thread, 0 = none */
+	_Atomic int tid;		/* the same as the kernel knows it */
 	_Atomic uint64_t inbox;		/* place of the block pushed last, 0 = none */
 	_Atomic uint64_t inbox_blocks;
 	_Atomic uint64_t inbox_bytes;
@@ -73,6 +75,15 @@ size_t plot_size(const struct cache_plan *plan);
 
 /* A plot for the thread `holder`: an idle one, or a new one; NULL if there's no room for any. */
 struct plot *plot_join(struct acre *arena, uintptr_t holder);
+
+/* The plot that a thread `holder` has already, though it may not know; NULL if none. */
+struct plot *plot_held(struct acre *arena, uintptr_t holder);
+
+/* Whether the plot's thread ended without leaving it. */
+bool plot_deserted(const struct plot *plot);
+
+/* Deserted plots become idle. */
+void plot_reap(struct acre *arena);
 
 /* The thread leaves: the cache is flushed, free leases go back, and the plot is idle. */
 void plot_leave(struct plot *plot);

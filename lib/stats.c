@@ -38,7 +38,7 @@ static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
 		     struct acre_stats *stats, size_t *cached_blocks)
 {
 	lock_take(&plot->lock);
-	if (atomic_load_explicit(&plot->holder, memory_order_relaxed))
+	if (atomic_load_explicit(&plot->holder, memory_order_relaxed) && !plot_deserted(plot))
 		stats->plots++;
 	for (unsigned i = 0; i < plot->leases; i++)
 		add_free(arena_base(arena), &plot_lease(arena, plot, i)->heap, sums);

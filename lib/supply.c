@@ -58,6 +58,7 @@ void supply_reclaim(struct acre *arena, struct cache *cache)
 
 	if (cache->plot)
 		cache_flush(cache);
+	plot_reap(arena);
 	/* Twice, since an orphan's cache may hold blocks of plots that come before it. */
 	for (unsigned round = 0; round < 2; round++)
 		for (uint32_t id = 1; id <= count; id++) {

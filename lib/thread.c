@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "plot.h"
 #include "report.h"
@@ -28,21 +30,6 @@ _Thread_local struct acre_thread acre_private_thread = {
 static pthread_key_t leaving_key;
 static atomic_bool have_leaving_key;
 
-/* The plot of the arena that this thread holds; NULL if none. */
-static struct plot *held_plot(struct acre *arena, const struct acre_thread *self)
-{
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-
-	for (uint32_t id = 1; id <= count; id++) {
-		struct plot *plot = plot_at(arena, id);
-
-		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)self)
-			return plot;
-	}
-	return NULL;
-}
-
 struct cache *thread_held(struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
@@ -52,7 +39,7 @@ struct cache *thread_held(struct acre *arena)
 	if (self->slots[i].serial == arena->serial)
 		return self->slots[i].cache;
 	if (self->evicted)
-		plot = held_plot(arena, self);
+		plot = plot_held(arena, (uintptr_t)self);
 	return plot ? &plot->cache : &cache_none;
 }
 
@@ -73,7 +60,7 @@ struct cache *thread_join(struct acre *arena)
 	 * It may hold one already: its entry was evicted; or a thread that lived at this address before
 	 * joined in its last breath, after leave(), and left its plot behind.
 	 */
-	plot = held_plot(arena, self);
+	plot = plot_held(arena, (uintptr_t)self);
 	if (!plot)
 		plot = plot_join(arena, (uintptr_t)self);
 	if (!plot)
@@ -148,8 +135,11 @@ static void orphan_plots(struct acre *arena, void *user)
 	for (uint32_t id = arena->plot_count; id; id--) {
 		struct plot *plot = plot_at(arena, id);
 
-		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)user)
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)user) {
+			atomic_store_explicit(&plot->tid, (int)syscall(SYS_gettid),
+					      memory_order_relaxed);
 			continue;
+		}
 		atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 		plot->orphan = true;
 		plot->next_idle = arena->idle_plot;

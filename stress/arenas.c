@@ -7,7 +7,7 @@
  * other arenas, and end at some later time. Between visits all work in the run's own arena, which
  * stays.
  *
- * Half of the arenas lie in a buffer of the program, at any address and of any size. Bytes around
+ * The arenas have all policies and flags in turn. Half of them lie in a buffer of the program, at any address and of any size. Bytes around
  * it must stay as they are while the arena lives, and all of the buffer after its end.
  */
 #include "stress.h"
@@ -72,6 +72,7 @@ static void found(struct place *place, struct run *run, struct random *random)
 		0, 0, 0, 0, ACRE_NO_CACHE, ACRE_NO_PURGE, ACRE_HUGE_PAGES, ACRE_PREFAULT,
 	};
 	struct acre_options options = {
+		.policy = draw_below(random, 2) == 0 ? ACRE_FIRST_FIT : ACRE_GOOD_FIT,
 		.flags = flags[draw_below(random, sizeof(flags) / sizeof(flags[0]))],
 		.cache_bytes = draw_below(random, 2) == 0 ? 0 : draw_from(random, 1, 64 * KIB),
 	};

@@ -64,6 +64,7 @@ static void usage(FILE *stream)
 		"  --seconds S      the time for each scenario, from 1 (default 5)\n"
 		"  --seed N         where the random sequences begin (default 1)\n"
 		"  --arena SIZE     bytes, with K, M or G (default: the scenario's choice)\n"
+		"  --policy NAME    the arenas' policy: first (the default) or good\n"
 		"  --help           this text\n\n"
 		"Exit status: 0 all sound, 1 a fault was found, 2 wrong usage.\n", MOST_THREADS);
 }
@@ -100,6 +101,15 @@ static uint64_t read_number(const char *option, const char *text, uint64_t least
 	return value << shift;
 }
 
+static enum acre_policy read_policy(const char *name)
+{
+	if (strcmp(name, "first") == 0)
+		return ACRE_FIRST_FIT;
+	if (strcmp(name, "good") == 0)
+		return ACRE_GOOD_FIT;
+	misused("--policy", name, "there is none of this name; give first or good");
+}
+
 static void choose(struct outcome *outcomes, const char *name)
 {
 	bool found = false;
@@ -128,6 +138,7 @@ static bool read_options(int count, char **arguments, struct options *options,
 		{ "seconds", required_argument, NULL, 'S' },
 		{ "seed", required_argument, NULL, 'r' },
 		{ "arena", required_argument, NULL, 'a' },
+		{ "policy", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -162,6 +173,9 @@ static bool read_options(int count, char **arguments, struct options *options,
 		case 'a':
 			options->arena = (size_t)read_number("--arena", optarg, 64 * KIB,
 							     (uint64_t)1 << 40, true);
+			break;
+		case 'p':
+			options->policy = read_policy(optarg);
 			break;
 		case ':':
 			misused("option", arguments[optind - 1], "it needs a value; see --help");

@@ -49,9 +49,10 @@ static void *work(void *argument)
 
 static void one_round(struct run *run, struct round *round)
 {
+	const struct acre_options options = { .policy = run->options->policy };
 	struct acre_stats stats;
 
-	round->arena = acre_create(run->arena_size, NULL);
+	round->arena = acre_create(run->arena_size, &options);
 	if (round->arena == NULL)
 		fault("an arena of %zu bytes can't be had: %s", run->arena_size,
 		      strerror(errno));

@@ -89,7 +89,7 @@ void run_out_the_clock(struct run *run)
 
 void run_open(struct run *run, unsigned flags)
 {
-	const struct acre_options options = { .flags = flags };
+	const struct acre_options options = { .policy = run->options->policy, .flags = flags };
 
 	current = run;
 	run->flags = flags;

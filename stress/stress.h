@@ -52,6 +52,7 @@ struct options {
 	unsigned seconds;
 	uint64_t seed;
 	size_t arena;		/* 0: the scenario's own choice */
+	enum acre_policy policy;
 };
 
 /* The progress of a scenario. In memory shared with the parent process. */

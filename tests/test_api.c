@@ -52,7 +52,7 @@ static const struct {
 	{ "worst fit, not built in", { .policy = ACRE_WORST_FIT }, false },
 	{ "buddy, not built in", { .policy = ACRE_BUDDY }, false },
 	{ "a policy there never was", { .policy = (enum acre_policy)77 }, false },
-	{ "a negative policy", { .policy = (enum acre_policy) - 1 }, false },
+	{ "a negative policy", { .policy = (enum acre_policy)-1 }, false },
 };
 
 START_TEST(create_looks_at_its_options)

@@ -167,15 +167,15 @@ static void fill_front(struct acre *arena)
 START_TEST(links_where_pages_were_moved_away)
 {
 	struct acre *arena = new_arena(16 * MIB, &kinds[GOOD_ALONE]);
-	char *block = acre_aligned_alloc(arena, 4096, 512 * KIB - 8);
+	char *block = acre_aligned_alloc(arena, 4096, 2 * MIB - 8);
 	char *behind = acre_malloc(arena, 4096 - 8);
 	char *moved;
 
-	ck_assert(block && behind == block + 512 * KIB);
+	ck_assert(block && behind == block + 2 * MIB);
 	fill_front(arena);
-	memset(block, 0x5a, 512 * KIB - 8);
-	moved = acre_realloc(arena, block, MIB);
-	ck_assert(moved && moved != block && all_bytes(moved, 512 * KIB - 8, 0x5a));
+	memset(block, 0x5a, 2 * MIB - 8);
+	moved = acre_realloc(arena, block, 4 * MIB);
+	ck_assert(moved && moved != block && all_bytes(moved, 2 * MIB - 8, 0x5a));
 	ck_assert(tag_state(tag_at(arena_base(arena), place_of(arena_base(arena), block))) == TAG_FREE);
 	must(!dirty(arena, place_of(arena_base(arena), block) / arena->page + 9), "not by its pages");
 	look_all_through(arena);

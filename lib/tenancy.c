@@ -1,0 +1,195 @@
+/*
+ * Tenancy: how a plot comes to a thread, and what becomes of it when the thread goes.
+ *
+ *	           plot_join                 plot_leave
+ *	new ----------------> held by a thread --------> idle, in a list --> held by another ...
+ *	 slab at the end            |                        ^
+ *	 of the arena               | its thread is gone     |
+ *	                            +---- plot_reap ---------+
+ *	                            +---- fork, in the child +
+ *
+ * A plot keeps its land all the while. plot.h says the rest.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dirt.h"
+#include "pages.h"
+#include "plot.h"
+
+#define REAP_LEAST	16u
+
+/* This thread, as the kernel knows it. */
+static int own_tid(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+size_t plot_size(const struct cache_plan *plan)
+{
+	size_t bytes = offsetof(struct plot, cache) + cache_size(plan);
+
+	return (bytes + pages_size() - 1) / pages_size() * pages_size();
+}
+
+/* The commons end a slab lower, if what lies there is free; under their lock. */
+static bool lower_end(struct acre *arena)
+{
+	char *base = arena_base(arena);
+	uint64_t granules = arena->plot_bytes / GRANULE;
+	uint64_t end = arena->commons.end - granules;
+
+	/* Beyond a quarter of the arena, threads work in the commons instead. */
+	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 4 ||
+	    arena->commons.end - arena->commons.start <= granules ||
+	    (arena->mapped &&
+	     !pages_commit(base + end / arena->page * arena->page * GRANULE, arena->page * GRANULE)))
+		return false;
+	if (!heap_lower_end(base, &arena->commons, granules))
+		return false;
+	dirt_mark(arena, end, 0);
+	arena->plot_reserved++;
+	return true;
+}
+
+/* Room for one more slab, accessible; under the lock of the commons. */
+static struct plot *new_plot(struct acre *arena)
+{
+	uint32_t id = arena->plot_count + 1;
+	struct plot *plot;
+
+	if (id > PLOT_LAST)
+		return NULL;
+	if (id > arena->plot_reserved && !lower_end(arena))
+		return NULL;
+	plot = plot_at(arena, id);
+	if (arena->mapped && !pages_commit(plot, arena->plot_bytes))
+		return NULL;
+	SHADOW_SHOW(plot, arena->plot_bytes);
+	memset(plot, 0, offsetof(struct plot, room));
+	lock_init(&plot->lock, id);
+	plot->id = id;
+	cache_init(&plot->cache, arena, plot);
+	arena->plot_count = id;
+	/* Release, to the acquire of those who go through the plots: the plot is set up. */
+	atomic_store_explicit(&arena->plots_seen, id, memory_order_release);
+	return plot;
+}
+
+bool plot_deserted(const struct plot *plot)
+{
+	int saved = errno;
+	bool gone;
+
+	if (!atomic_load_explicit(&plot->holder, memory_order_relaxed))
+		return false;
+	gone = syscall(SYS_tgkill, getpid(),
+		       atomic_load_explicit(&plot->tid, memory_order_relaxed), 0) != 0 &&
+	       errno == ESRCH;
+	errno = saved;
+	return gone;
+}
+
+static void make_idle(struct acre *arena, struct plot *plot)
+{
+	lock_take(&arena->lock);
+	plot->next_idle = arena->idle_plot;
+	arena->idle_plot = plot->id;
+	lock_drop(&arena->lock);
+}
+
+void plot_reap(struct acre *arena)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+		bool gone;
+
+		if (!plot_deserted(plot))
+			continue;
+		lock_take(&plot->lock);
+		/* Another thread may have reaped it, or have been born at this address. */
+		gone = plot_deserted(plot);
+		if (gone) {
+			atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
+			plot->orphan = true;
+		}
+		lock_drop(&plot->lock);
+		if (gone)
+			make_idle(arena, plot);
+	}
+}
+
+struct plot *plot_held(struct acre *arena, uintptr_t holder)
+{
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+		bool mine = false;
+
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) != holder)
+			continue;
+		/* Under the lock, for it may be a dead thread's that is being reaped. */
+		lock_take(&plot->lock);
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == holder) {
+			atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
+			mine = true;
+		}
+		lock_drop(&plot->lock);
+		if (mine)
+			return plot;
+	}
+	return NULL;
+}
+
+struct plot *plot_join(struct acre *arena, uintptr_t holder)
+{
+	struct plot *plot;
+
+	lock_take(&arena->lock);
+	if (!arena->idle_plot && arena->plot_count >= arena->reap_at) {
+		/* Each time that there are twice as many: deserted plots stay fewer than the rest. */
+		arena->reap_at = arena->plot_count < REAP_LEAST ? REAP_LEAST : 2 * arena->plot_count;
+		lock_drop(&arena->lock);
+		plot_reap(arena);
+		lock_take(&arena->lock);
+	}
+	if (arena->idle_plot) {
+		plot = plot_at(arena, arena->idle_plot);
+		arena->idle_plot = plot->next_idle;
+	} else {
+		plot = new_plot(arena);
+	}
+	lock_drop(&arena->lock);
+	if (!plot)
+		return NULL;
+	lock_take(&plot->lock);
+	plot_drain(arena, plot);
+	atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
+	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
+	lock_drop(&plot->lock);
+	return plot;
+}
+
+void plot_leave(struct plot *plot)
+{
+	struct acre *arena = plot->cache.arena;
+
+	cache_flush(&plot->cache);
+	lock_take(&plot->lock);
+	atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
+	plot_drain(arena, plot);
+	plot_release(arena, plot);
+	arena_used(arena, plot->unreported);
+	plot->unreported = 0;
+	atomic_fetch_sub_explicit(&arena->caches_granted, plot->cache.granted, memory_order_relaxed);
+	cache_init(&plot->cache, arena, plot);
+	lock_drop(&plot->lock);
+	make_idle(arena, plot);
+}
