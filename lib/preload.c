@@ -11,6 +11,7 @@
  *			may use. Reserved, not committed.
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
+ *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -38,11 +39,11 @@ static bool is_on(const char *name)
 }
 
 /* Ends a process that can't begin: one line, and the status of a usage error. */
-static _Noreturn void give_up(const char *text, const char *advice)
+static _Noreturn void give_up(const char *setting, const char *text, const char *advice)
 {
 	struct line line = { 0 };
 
-	line_text(&line, "ACRE_ARENA=");
+	line_text(&line, setting);
 	line_text(&line, text);
 	line_text(&line, ": ");
 	line_text(&line, advice);
@@ -84,6 +85,7 @@ static void start(void)
 {
 	struct acre_options options = { 0 };
 	const char *text = getenv("ACRE_ARENA");
+	const char *policy = getenv("ACRE_POLICY");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
@@ -91,13 +93,17 @@ static void start(void)
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
+	if (policy && strcmp(policy, "good") == 0)
+		options.policy = ACRE_GOOD_FIT;
+	else if (policy && strcmp(policy, "first") != 0)
+		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
-			give_up(text, "not a size; give bytes, K, M, G, T, or N%");
+			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
 		if (bytes < ARENA_LEAST || bytes > ARENA_MOST)
-			give_up(text, "an arena has from 64K to 1T");
+			give_up("ACRE_ARENA=", text, "an arena has from 64K to 1T");
 		if (!acre_private_start((size_t)bytes, &options))
-			give_up(text, "the system refuses that much address space; give less, or "
+			give_up("ACRE_ARENA=", text, "the system refuses that much address space; give less, or "
 				      "look at ulimit -v");
 		return;
 	}
@@ -106,7 +112,7 @@ static void start(void)
 	while (!acre_private_start((size_t)bytes, &options)) {
 		bytes /= 2;
 		if (bytes < ARENA_LEAST)
-			give_up("", "the system refuses any address space; look at ulimit -v");
+			give_up("ACRE_ARENA", "", "the system refuses any address space; look at ulimit -v");
 	}
 }
 

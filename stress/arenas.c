@@ -7,8 +7,9 @@
  * other arenas, and end at some later time. Between visits all work in the run's own arena, which
  * stays.
  *
- * The arenas have all policies and flags in turn. Half of them lie in a buffer of the program, at any address and of any size. Bytes around
- * it must stay as they are while the arena lives, and all of the buffer after its end.
+ * The arenas have all policies and flags in turn. Half of them lie in a buffer of the program, at
+ * any address and of any size. Bytes around it must stay as they are while the arena lives, and all
+ * of the buffer after its end.
  */
 #include "stress.h"
 

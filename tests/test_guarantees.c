@@ -345,6 +345,8 @@ END_TEST
 struct plant {
 	struct acre *arena;
 	char *tag;
+	size_t bytes;
+	int value;
 };
 
 static void check_after_planting(void *argument)
@@ -352,13 +354,17 @@ static void check_after_planting(void *argument)
 	struct plant *plant = argument;
 	int faults;
 
-	memset(plant->tag, 0, 1);
+	memset(plant->tag, plant->value, plant->bytes);
 	faults = acre_check(plant->arena);
 	_exit(faults > 0 && faults < 100 ? faults + 100 : 1);
 }
 
+/* A tag that lost its first byte, and one that was overwritten by zeros, or by text. */
 START_TEST(g8_check_finds_a_planted_fault)
 {
+	static const struct plant plants[] = { { .bytes = 1, .value = 0 },
+					       { .bytes = 8, .value = 0 },
+					       { .bytes = 8, .value = 'A' } };
 	struct acre *arena = new_arena(MIB, &both[_i]);
 	struct image image = { 0 };
 	size_t seen[ACRE_FREE + 1] = { 0 };
@@ -372,11 +378,13 @@ START_TEST(g8_check_finds_a_planted_fault)
 	look(arena, &image);
 	for (size_t i = 0; i < image.count; i++) {
 		const struct acre_block *block = &image.blocks[i];
-		struct plant plant = { arena, (char *)(uintptr_t)block->address - 8 };
+		struct plant plant = plants[seen[block->state] % COUNT_OF(plants)];
 		struct outcome outcome;
 
-		if (seen[block->state]++ >= 5)
+		if (seen[block->state]++ >= 3 * COUNT_OF(plants))
 			continue;
+		plant.arena = arena;
+		plant.tag = (char *)(uintptr_t)block->address - 8;
 		in_child(&outcome, check_after_planting, &plant, 20);
 		must(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) > 100,
 		     "not found at %p, state %u: status %d: %s", block->address, block->state,

@@ -42,6 +42,7 @@ struct hoarder {
 	char **blocks;
 	size_t count;
 	size_t bytes; /* asked for */
+	size_t most;  /* bytes to ask for; 0 = all there are */
 	bool asleep;
 	enum taker taker;
 	sem_t full;
@@ -66,17 +67,18 @@ static void *hoard(void *argument)
 	struct hoarder *hoarder = argument;
 	struct dice dice = dice_from(next_seed());
 
-	while (hoarder->count < HOARD_BLOCKS) {
+	while (hoarder->count < HOARD_BLOCKS && (!hoarder->most || hoarder->bytes < hoarder->most)) {
 		size_t size = roll_between(&dice, 24, 700);
 		char *block = acre_malloc(hoarder->arena, size);
 
-		if (!block)
+		if (!block) {
+			must(errno == ENOMEM, "%s", strerror(errno));
 			break;
+		}
 		fill(block, size < 32 ? size : 32, size);
 		hoarder->bytes += size;
 		hoarder->blocks[hoarder->count++] = block;
 	}
-	must(errno == ENOMEM, "%s", strerror(errno));
 	sem_post(&hoarder->full);
 	if (hoarder->asleep) {
 		await(&hoarder->wake);
@@ -92,6 +94,9 @@ struct freer {
 	size_t count;
 	bool takes;
 	bool lives_on;
+	bool waits; /* with a plot of its own, until it's told to begin */
+	sem_t ready;
+	sem_t begin;
 	sem_t done;
 	sem_t wake;
 };
@@ -100,6 +105,11 @@ static void *free_all(void *argument)
 {
 	struct freer *freer = argument;
 
+	if (freer->waits) {
+		acre_free(freer->arena, acre_malloc(freer->arena, 1));
+		sem_post(&freer->ready);
+		await(&freer->begin);
+	}
 	for (size_t i = 0; i < freer->count; i++)
 		acre_free(freer->arena, freer->blocks[i]);
 	if (freer->takes)
@@ -195,7 +205,7 @@ struct pause {
 	sem_t go;
 };
 
-/* Stays at the first block of a plot until the freer is done, or for a while if it waits for us. */
+/* Stays at the first block of a plot until the others are done; not for ever, if they need us. */
 static int stay_in_plot(const struct acre_block *block, void *user)
 {
 	struct pause *pause = user;
@@ -220,6 +230,10 @@ static void *walk_slowly(void *argument)
 	return NULL;
 }
 
+/*
+ * The walk holds the owner's lock meanwhile, so the frees are left in its inbox; the owner sleeps on.
+ * Whoever needs the memory next must look there.
+ */
 START_TEST(frees_during_a_walk_are_not_lost)
 {
 	struct acre *arena = new_arena(HOARD, NULL);
@@ -230,10 +244,13 @@ START_TEST(frees_during_a_walk_are_not_lost)
 	struct freer freer = { .arena = arena };
 	struct pause pause = { .arena = arena };
 	pthread_t owner;
+	pthread_t freeing;
 	pthread_t walker;
 
 	sem_init(&hoarder.full, 0, 0);
 	sem_init(&hoarder.wake, 0, 0);
+	sem_init(&freer.ready, 0, 0);
+	sem_init(&freer.begin, 0, 0);
 	sem_init(&freer.done, 0, 0);
 	sem_init(&pause.inside, 0, 0);
 	sem_init(&pause.go, 0, 0);
@@ -241,11 +258,15 @@ START_TEST(frees_during_a_walk_are_not_lost)
 	await(&hoarder.full);
 	freer.blocks = hoarder.blocks;
 	freer.count = hoarder.count;
+	freeing = start(free_all, &freer);
+	await(&freer.ready);
 	walker = start(walk_slowly, &pause);
 	await(&pause.inside);
-	finish(start(free_all, &freer));
+	sem_post(&freer.begin);
+	await(&freer.done);
 	sem_post(&pause.go);
 	finish(walker);
+	finish(freeing);
 	must_be_honest(arena);
 	ck_assert_uint_eq(stats_of(arena).live_blocks, 0);
 	finish(start(take_as_stranger, arena));
