@@ -79,6 +79,9 @@ static void *hoard(void *argument)
 		hoarder->bytes += size;
 		hoarder->blocks[hoarder->count++] = block;
 	}
+	/* A refusal has emptied the cache; without one it's cut out of what comes back. */
+	if (hoarder->most)
+		acre_flush(hoarder->arena);
 	sem_post(&hoarder->full);
 	if (hoarder->asleep) {
 		await(&hoarder->wake);
@@ -239,9 +242,10 @@ START_TEST(frees_during_a_walk_are_not_lost)
 	struct acre *arena = new_arena(HOARD, NULL);
 	struct hoarder hoarder = { .arena = arena,
 				   .blocks = calloc(HOARD_BLOCKS, sizeof(char *)),
+				   .most = HOARD / 2,
 				   .asleep = true,
 				   .taker = STRANGER };
-	struct freer freer = { .arena = arena };
+	struct freer freer = { .arena = arena, .waits = true };
 	struct pause pause = { .arena = arena };
 	pthread_t owner;
 	pthread_t freeing;
