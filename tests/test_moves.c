@@ -51,6 +51,8 @@ START_TEST(the_old_address_of_a_slide_aborts)
 	acre_free(arena, before);
 	moved = acre_realloc(arena, block, 150);
 	must(moved == before, "it didn't slide: %p, %p", (void *)moved, (void *)before);
+	must(tag_state(tag_at((char *)arena, place_of((char *)arena, block))) == TAG_FREE,
+	     "the old tag says live");
 	acre_free(arena, block);
 }
 END_TEST
