@@ -115,8 +115,8 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 }
 
 /*
- * Lays the arena out: the maps, the index, the range of the commons. The struct itself is accessible
- * and zero but for what the caller has set. False if the OS refuses memory.
+ * Lays the arena out: the maps, the index, the range of the commons. The struct itself is
+ * accessible and zero but for what the caller has set. False if the OS refuses memory.
  */
 static bool lay_out(struct acre *arena)
 {

@@ -10,8 +10,8 @@
  * Everything refers to everything else by offsets from base, but for the caches, each of which
  * belongs to one thread of one process.
  *
- * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones take
- * the end of the commons while it's free, so they never cut the free range.
+ * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones
+ * take the end of the commons while it's free, so they never cut the free range.
  */
 #ifndef ACRE_ARENA_H
 #define ACRE_ARENA_H

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Reads a size: a number of bytes, with K, M, G or T for powers of 1024, or N% of memory. 0, or -1 if
- * text is none of these, or is 2^63 or more.
+ * Reads a size: a number of bytes, with K, M, G or T for powers of 1024, or N% of memory. 0, or -1
+ * if text is none of these, or is 2^63 or more.
  */
 int budget_parse(const char *text, uint64_t memory, uint64_t *bytes);
 

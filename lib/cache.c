@@ -3,9 +3,9 @@
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
- * arena may hold, it stays, and each 32nd time other bins' limits are halved, in turn, to make room.
- * Half a limit is fetched; a quarter is given back, the oldest first, so that a thread whose need
- * swings by up to three quarters of a limit comes to rest.
+ * arena may hold, it stays, and each 32nd time other bins' limits are halved, in turn, to make
+ * room. Half a limit is fetched; a quarter is given back, the oldest first, so that a thread whose
+ * need swings by up to three quarters of a limit comes to rest.
  */
 #include "cache.h"
 
@@ -104,7 +104,9 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	atomic_store_explicit(&cache->remotes, 0, memory_order_relaxed);
 	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
-		/* A bin that stands for no class shares the sentinel of class 0: empty, and full. */
+		/*
+		 * A bin that stands for no class shares the sentinel of class 0: empty, and full.
+		 */
 		entry *none = bottom(cache, c < CLASSES ? c : 0);
 
 		atomic_store_explicit(none, NULL, memory_order_relaxed);
@@ -269,9 +271,9 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 }
 
 /*
- * Blocks of one owner go home: under the lock of a plot if it's to be had, else by post. left is how
- * many stay in `remote`: that's said under the lock, so that fork, which holds it, finds the blocks
- * either there or in their heap.
+ * Blocks of one owner go home: under the lock of a plot if it's to be had, else by post. left is
+ * how many stay in `remote`: that's said under the lock, so that fork, which holds it, finds the
+ * blocks either there or in their heap.
  */
 static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsigned count,
 		    unsigned left)

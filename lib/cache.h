@@ -7,11 +7,11 @@
  *	entries of a class:   NULL | block | block | block |   .   .   . |   .   .   .
  *	                                            ^ top                  ^ limit     ^ most
  *
- * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it never
- * exceeds the arena's cache_bytes. So the fast paths count nothing.
+ * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it
+ * never exceeds the arena's cache_bytes. So the fast paths count nothing.
  *
- * Blocks of other plots go into `remote` and leave in batches: under their owner's lock if it's free,
- * else through its inbox.
+ * Blocks of other plots go into `remote` and leave in batches: under their owner's lock if it's
+ * free, else through its inbox.
  *
  * A cache is used by its thread alone, without a lock and without an atomic read-modify-write. Two
  * others look at it: acre_stats() reads the tops, and after a fork the child salvages the caches of
@@ -113,9 +113,9 @@ static inline void *cache_take(struct cache *cache, size_t size)
  * The fast path of free: a small live block of this thread's plot, and room in its bin. False: the
  * slow one must be taken, which also tells what is wrong.
  *
- * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path finds
- * out what it is. A large block's check bits never fit here (see tag_hash), so the bin's number is
- * cut to the bins there are, and needs no comparison.
+ * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path
+ * finds out what it is. A large block's check bits never fit here (see tag_hash), so the bin's
+ * number is cut to the bins there are, and needs no comparison.
  */
 static inline bool cache_put(struct cache *cache, void *block)
 {

@@ -7,7 +7,9 @@
 #include "report.h"
 #include "thread.h"
 
-/* The leases that the commons count are those that the plots hold; under the lock of the commons. */
+/*
+ * The leases that the commons count are those that the plots hold; under the lock of the commons.
+ */
 static int check_leases(struct acre *arena)
 {
 	char *base = arena_base(arena);

@@ -50,7 +50,9 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	step = round_up(had + step, page);
 	need = need < last ? need : last;
 	step = step < need ? need : step < last ? step : last;
-	/* In steps, so that there are few; where the OS refuses that much, what's needed will do. */
+	/*
+	 * In steps, so that there are few; where the OS refuses that much, what's needed will do.
+	 */
 	return commit_to(arena, had, step) || (step != need && commit_to(arena, had, need));
 }
 

@@ -2,10 +2,9 @@
  * Commons: the heap that owns the whole arena, under one lock: the source of leases, the home of
  * large blocks, and the fallback when a plot has nothing.
  *
- * Where there are plots, its blocks, but for those of an alignment, are whole pages as long as that's
- * possible. Then all its tags
- * lie 8 bytes into a page and all footers at the start of one, and what lies between two pages of a
- * free block is never touched.
+ * Where there are plots, its blocks, but for those of an alignment, are whole pages as long as
+ * that's possible. Then all its tags lie 8 bytes into a page and all footers at the start of one,
+ * and what lies between two pages of a free block is never touched.
  *
  *	page n                     page n+1                  page n+2
  *	|footer|tag|payload ...... | ....................... |footer|tag|payload
@@ -17,7 +16,9 @@
 
 #include "arena.h"
 
-/* A block of at least size granules, its payload at a multiple of alignment; 0 if there's no room. */
+/*
+ * A block of at least size granules, its payload at a multiple of alignment; 0 if there's no room.
+ */
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment);
 
 /* The caller's block at `at`, verified, is free. */
@@ -41,8 +42,8 @@ void commons_unlease(struct acre *arena, uint64_t at);
 size_t commons_index_end(const struct acre *arena, size_t committed);
 
 /*
- * Makes the arena accessible up to this place, with the tag and the links of a free block there, and
- * the index that goes with it.
+ * Makes the arena accessible up to this place, with the tag and the links of a free block there,
+ * and the index that goes with it.
  */
 bool commons_commit(struct acre *arena, uint64_t place);
 

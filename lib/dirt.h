@@ -6,15 +6,15 @@
  * and a purge gives back only those.
  *
  * The page of a heap's tags and footers is always dirty, because a block's mark covers the granules
- * of its own tag and of the next one's; a purge leaves these out. It also covers the links that some
- * policies of fit.h write behind the tag of a free block, perhaps on the next page. Links are zero again
- * when the block leaves the index, so it does no harm that another thread may take the block before
- * their page is marked. A footer stays: where one is written into the block before an aligned one, its
- * page is marked under the heap's lock.
+ * of its own tag and of the next one's; a purge leaves these out. It also covers the links that
+ * some policies of fit.h write behind the tag of a free block, perhaps on the next page. Links are
+ * zero again when the block leaves the index, so it does no harm that another thread may take the
+ * block before their page is marked. A footer stays: where one is written into the block before an
+ * aligned one, its page is marked under the heap's lock.
  *
- * Bits of pages inside a block or a free block belong to its holder, or to the heap's lock; the words
- * are shared with others, so bits are set and cleared by atomic operations, relaxed, since the block
- * itself carries the order.
+ * Bits of pages inside a block or a free block belong to its holder, or to the heap's lock; the
+ * words are shared with others, so bits are set and cleared by atomic operations, relaxed, since
+ * the block itself carries the order.
  *
  * An arena in the caller's buffer has no map: all of it counts as dirty, and nothing is purged.
  */
@@ -39,15 +39,15 @@ void dirt_zero(struct acre *arena, size_t start, size_t bytes);
 void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes);
 
 /*
- * The pages that lie wholly between granule `at`, the last at the low end of a free block that holds
- * something, and the end of that block, size granules from there, go to the OS, at most limit bytes.
- * Returns the bytes given.
+ * The pages that lie wholly between granule `at`, the last at the low end of a free block that
+ * holds something, and the end of that block, size granules from there, go to the OS, at most limit
+ * bytes. Returns the bytes given.
  */
 size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit);
 
 /*
- * Whether whole pages [start, start + bytes) lie in one mapping of the OS. Moved pages are a mapping of
- * their own, and where these begin and end is kept in a second map, the seams, for good.
+ * Whether whole pages [start, start + bytes) lie in one mapping of the OS. Moved pages are a
+ * mapping of their own, and where these begin and end is kept in a second map, the seams, for good.
  */
 bool dirt_one_mapping(struct acre *arena, size_t start, size_t bytes);
 

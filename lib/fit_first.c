@@ -1,9 +1,9 @@
 /*
  * First fit by a tree of maxima over panes.
  *
- * A pane is 64 granules (1 KiB) of the heap's range. For each, a word has a bit for every granule at
- * which a free block starts, and a number says how large the largest of these is. Above the panes
- * stands a tree of maxima:
+ * A pane is 64 granules (1 KiB) of the heap's range. For each, a word has a bit for every granule
+ * at which a free block starts, and a number says how large the largest of these is. Above the
+ * panes stands a tree of maxima:
  *
  *	upper 1            [ 4 of upper 0 ] ... and so on, up to the root     256 KiB each
  *	upper 0       [ one a strip ] ...                                      64 KiB each
@@ -18,9 +18,9 @@
  * Sizes saturate at 2^32 - 1 granules (64 GiB): the at most 16 blocks of an arena that are larger
  * than that are told apart by their tags.
  *
- * Levels are numbered from the panes upward: 0 to 2 are most, wide and tall in the strips, 3 and up the
- * upper arrays. Four children lie side by side under each node: of all fans that's the one with which
- * a change, which looks at every child of each level, costs least.
+ * Levels are numbered from the panes upward: 0 to 2 are most, wide and tall in the strips, 3 and up
+ * the upper arrays. Four children lie side by side under each node: of all fans that's the one with
+ * which a change, which looks at every child of each level, costs least.
  */
 #include "fit_policy.h"
 #include "tag.h"
@@ -167,8 +167,8 @@ static void raise_maxima(char *base, const struct fit *fit, uint64_t pane, uint3
 }
 
 /*
- * The largest block that starts in a pane, or `found` if that's more; the search ends at one as large
- * as enough.
+ * The largest block that starts in a pane, or `found` if that's more; the search ends at one as
+ * large as enough.
  */
 static uint32_t largest_in(char *base, const struct fit *fit, uint64_t pane, uint32_t enough,
 			   uint32_t found)
@@ -285,7 +285,10 @@ static unsigned first_child(const uint32_t *child, uint32_t want)
 	return k;
 }
 
-/* The first pane of all with a block of at least so many granules; fit->first.panes if there's none. */
+/*
+ * The first pane of all with a block of at least so many granules; fit->first.panes if there's
+ * none.
+ */
 static uint64_t first_pane(char *base, const struct fit *fit, uint32_t want)
 {
 	unsigned n = fit->first.uppers - 1;
@@ -316,7 +319,10 @@ static uint64_t descend(char *base, const struct fit *fit, unsigned level, uint6
 	return i;
 }
 
-/* The first pane from this one on with a block of at least so many granules; fit->first.panes if none. */
+/*
+ * The first pane from this one on with a block of at least so many granules; fit->first.panes if
+ * none.
+ */
 static uint64_t next_pane(char *base, const struct fit *fit, uint64_t pane, uint32_t want)
 {
 	uint64_t i = pane;

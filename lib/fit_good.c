@@ -16,12 +16,12 @@
  *	             |
  *	             +--> block <--> block <--> block       newest first
  *
- * A request is served by the head of the least list, not empty, whose blocks are all large enough: two
- * words tell which. Where there's none such, a few blocks of the list that the request's own size
- * belongs to are tried. So each operation takes a constant number of steps.
+ * A request is served by the head of the least list, not empty, whose blocks are all large enough:
+ * two words tell which. Where there's none such, a few blocks of the list that the request's own
+ * size belongs to are tried. So each operation takes a constant number of steps.
  *
- * The links of a block lie in the granule behind its tag, where every block of two granules and more
- * has room for them beside its footer:
+ * The links of a block lie in the granule behind its tag, where every block of two granules and
+ * more has room for them beside its footer:
  *
  *	granule       at                at+1            at+2 (or later)
  *	       +--------+------+------+------+--------+------
@@ -31,8 +31,8 @@
  * A link is a place, 0 = none. A program that writes to memory it has freed may overwrite it; so no
  * link is followed unless the block there is free and points back.
  *
- * A free block of one granule has no room for links. It's in no list, only counted, and serves again
- * when it has merged with a neighbour.
+ * A free block of one granule has no room for links. It's in no list, only counted, and serves
+ * again when it has merged with a neighbour.
  */
 #include "fit_policy.h"
 #include "report.h"

@@ -25,7 +25,9 @@ static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
 	fit_insert(base, &heap->fit, at, size);
 }
 
-/* The free block at `at` keeps its granules from `to` on, and those before become something else. */
+/*
+ * The free block at `at` keeps its granules from `to` on, and those before become something else.
+ */
 static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
 {
 	uint64_t size = tag_size(tag_at(base, at));

@@ -17,8 +17,8 @@
  *	H5 the index holds just the free blocks, as far as its policy lists them
  *	H6 used and blocks count the others
  *
- * Sizes and places are in granules. All calls are made under the owner's lock. Each takes a constant
- * number of steps beside those of the index, but for heap_check().
+ * Sizes and places are in granules. All calls are made under the owner's lock. Each takes a
+ * constant number of steps beside those of the index, but for heap_check().
  */
 #ifndef ACRE_HEAP_H
 #define ACRE_HEAP_H
@@ -50,14 +50,15 @@ void heap_init(char *base, struct heap *heap, enum fit_policy policy, size_t ind
 uint64_t heap_find(char *base, const struct heap *heap, uint64_t size);
 
 /*
- * As heap_find(), for a payload that is to lie at a multiple of alignment (a power of two above 16):
- * *at is the free block, *place where in it the aligned block begins. False if there is none.
+ * As heap_find(), for a payload that is to lie at a multiple of alignment (a power of two above
+ * 16): *at is the free block, *place where in it the aligned block begins. False if there is none.
  */
 bool heap_find_aligned(char *base, const struct heap *heap, uint64_t size, uint64_t alignment,
 		       uint64_t *at, uint64_t *place);
 
 /*
- * Takes [place, place + size) out of the free block at `at`; what remains on either side stays free.
+ * Takes [place, place + size) out of the free block at `at`; what remains on either side stays
+ * free.
  *
  *	[ free                  ]   ->   [ free ][ state ][ free ]
  *	 at     place
@@ -106,7 +107,9 @@ bool heap_resize(char *base, struct heap *heap, uint64_t at, uint64_t size);
  */
 uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size);
 
-/* Moves the end of the heap down by size granules. False if the last block isn't free, and larger. */
+/*
+ * Moves the end of the heap down by size granules. False if the last block isn't free, and larger.
+ */
 bool heap_lower_end(char *base, struct heap *heap, uint64_t size);
 
 /* Whether all of the heap is one free block. */

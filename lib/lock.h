@@ -8,9 +8,9 @@
  *			acre_walk(), which doesn't wait for the second
  *	rank 2048	the commons of an arena
  *
- * Only fork holds locks of two arenas at once, in the registry's order, while it holds the registry.
- * Other fork handlers of the program may allocate meanwhile, in the same thread: for a thread that
- * holds all locks, taking and dropping one does nothing.
+ * Only fork holds locks of two arenas at once, in the registry's order, while it holds the
+ * registry. Other fork handlers of the program may allocate meanwhile, in the same thread: for a
+ * thread that holds all locks, taking and dropping one does nothing.
  *
  * With --enable-checks every lock_take() asserts the order.
  */

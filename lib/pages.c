@@ -60,7 +60,9 @@ bool pages_move(void *from, void *to, size_t bytes)
 	void *p;
 
 	p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-	/* Refused for want of memory, perhaps: the target may be gone already, and must be there. */
+	/*
+	 * Refused for want of memory, perhaps: the target may be gone already, and must be there.
+	 */
 	if (p == MAP_FAILED)
 		mmap(to, bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

@@ -19,13 +19,15 @@ bool pages_commit(void *start, size_t bytes);
 /* Gives a reserved range back, wholly. */
 void pages_release(void *start, size_t bytes);
 
-/* Empties whole pages: they read as zero afterwards. False if the OS refuses (they are as before). */
+/*
+ * Empties whole pages: they read as zero afterwards. False if the OS refuses (they are as before).
+ */
 bool pages_purge(void *start, size_t bytes);
 
 /*
- * Moves whole pages onto others of the same range, leaving zeros. False if it can't be done. The source
- * must be one mapping: kernels before 6.17 unmap the target before they notice that it's not. Each move
- * may leave the process with two mappings more.
+ * Moves whole pages onto others of the same range, leaving zeros. False if it can't be done. The
+ * source must be one mapping: kernels before 6.17 unmap the target before they notice that it's
+ * not. Each move may leave the process with two mappings more.
  */
 bool pages_move(void *from, void *to, size_t bytes);
 

@@ -323,7 +323,9 @@ void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uin
 
 	atomic_fetch_add_explicit(&plot->inbox_blocks, blocks, memory_order_relaxed);
 	atomic_fetch_add_explicit(&plot->inbox_bytes, bytes, memory_order_relaxed);
-	/* Release, to the acquire in plot_drain(): the links, and the program's last use of them. */
+	/*
+	 * Release, to the acquire in plot_drain(): the links, and the program's last use of them.
+	 */
 	do
 		link_write(base, last, head);
 	while (!atomic_compare_exchange_weak_explicit(&plot->inbox, &head, first,
@@ -344,7 +346,9 @@ void plot_drain(struct acre *arena, struct plot *plot)
 	}
 	if (!atomic_load_explicit(&plot->inbox, memory_order_relaxed))
 		return;
-	/* Acquire, to the release in plot_post(), and to those before it by way of the exchanges. */
+	/*
+	 * Acquire, to the release in plot_post(), and to those before it by way of the exchanges.
+	 */
 	at = atomic_exchange_explicit(&plot->inbox, 0, memory_order_acquire);
 	while (at) {
 		unsigned count = 0;

@@ -18,7 +18,8 @@
  *
  * A lease that becomes free goes back to the commons, but one may stay as a spare with a plot that
  * has a thread. The plot outlives its thread: with its land it goes to the next one. A thread that
- * ended without leaving (it joined in its last destructor) is found out by the kernel's not knowing it.
+ * ended without leaving (it joined in its last destructor) is found out by the kernel's not knowing
+ * it.
  */
 #ifndef ACRE_PLOT_H
 #define ACRE_PLOT_H
@@ -92,7 +93,9 @@ void plot_leave(struct plot *plot);
  * Under the plot's lock, all of these:
  */
 
-/* A block of size granules at a multiple of alignment, from what the plot has; 0 if nothing fits. */
+/*
+ * A block of size granules at a multiple of alignment, from what the plot has; 0 if nothing fits.
+ */
 uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment);
 
 /* As plot_take(), with another lease where that's needed. */

@@ -1,6 +1,6 @@
 /*
- * What libacre-malloc.so uses of libacre.so beside the public API. Exported under a symbol version of
- * its own, for that library of the same release alone.
+ * What libacre-malloc.so uses of libacre.so beside the public API. Exported under a symbol version
+ * of its own, for that library of the same release alone.
  */
 #ifndef ACRE_PRIVATE_H
 #define ACRE_PRIVATE_H

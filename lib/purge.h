@@ -1,8 +1,9 @@
 /*
  * Purge: whole free pages go back to the OS once they have been free for a while.
  *
- * Each 32nd slow path of a thread, and each free of a megabyte, looks: when a megabyte was freed since
- * the last purge, and a second has passed, it purges, 64 MiB at most, so that no call takes long; what remains is due 10 ms later.
+ * Each 32nd slow path of a thread, and each free of a megabyte, looks: when a megabyte was freed
+ * since the last purge, and a second has passed, it purges, 64 MiB at most, so that no call takes
+ * long; what remains is due 10 ms later.
  */
 #ifndef ACRE_PURGE_H
 #define ACRE_PURGE_H

@@ -7,7 +7,9 @@
 #include "arena.h"
 #include "cache.h"
 
-/* The place of a live block of this arena. If it isn't one, aborts and says so; call is its name. */
+/*
+ * The place of a live block of this arena. If it isn't one, aborts and says so; call is its name.
+ */
 uint64_t release_expect(const struct acre *arena, const void *block, const char *call);
 
 /* Frees a block that cache_put() didn't take. */

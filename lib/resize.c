@@ -166,7 +166,10 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 
 		if (fresh)
 			return fresh;
-		/* What reclaim found may lie around the block itself; and no more than needed will do. */
+		/*
+		 * What reclaim found may lie around the block itself; and no more than needed will
+		 * do.
+		 */
 		granules = granules_for(size);
 		place = grow_here(arena, at, owner, granules);
 		if (!place)

@@ -9,8 +9,8 @@
  *	5  free blocks in the leases of other plots
  *	6  NULL
  *
- * So no free block is held hostage by a thread that sleeps or is gone; only what other threads' caches
- * hold stays out of reach.
+ * So no free block is held hostage by a thread that sleeps or is gone; only what other threads'
+ * caches hold stays out of reach.
  */
 #ifndef ACRE_SUPPLY_H
 #define ACRE_SUPPLY_H

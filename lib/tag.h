@@ -9,9 +9,9 @@
  *	 `-------------- face ----------------'  `-------------- span --------------'
  *
  * A place is the number of a granule (16 bytes) from the arena's base. The block at place `at` has
- * its tag in the upper half of granule `at` and its payload from granule `at + 1` on; the lower half
- * of that granule is the last 8 bytes of the block before, where a free block keeps its size (the
- * footer):
+ * its tag in the upper half of granule `at` and its payload from granule `at + 1` on; the lower
+ * half of that granule is the last 8 bytes of the block before, where a free block keeps its size
+ * (the footer):
  *
  *	granule       at                at+1                         at+size
  *	       +--------+------+-------------------- ... ---------+--------+------
@@ -22,13 +22,14 @@
  * So the least block is one granule, with a payload of 8 bytes, and every remainder is a block.
  *
  * Who writes what. The face belongs to whoever holds the block: the caller and its thread's cache
- * while it's live or cached, the heap (under its lock) while it's free. The span belongs to the heap
- * alone, because a neighbour's free changes its lowest bit while another thread holds the block. The
- * two halves are therefore atomics of their own; relaxed, since what orders a block's passage from
- * thread to thread is the heap's lock, the inbox, or the program's own hand-over.
+ * while it's live or cached, the heap (under its lock) while it's free. The span belongs to the
+ * heap alone, because a neighbour's free changes its lowest bit while another thread holds the
+ * block. The two halves are therefore atomics of their own; relaxed, since what orders a block's
+ * passage from thread to thread is the heap's lock, the inbox, or the program's own hand-over.
  *
- * State is the lowest byte: what an overflow by one byte hits first. Its values are 4 bits apart from
- * each other and from zero, and none is ASCII. The check byte is a keyed hash of address and size.
+ * State is the lowest byte: what an overflow by one byte hits first. Its values are 4 bits apart
+ * from each other and from zero, and none is ASCII. The check byte is a keyed hash of address and
+ * size.
  */
 #ifndef ACRE_TAG_H
 #define ACRE_TAG_H
@@ -97,8 +98,9 @@ static inline uint64_t payload_bytes(uint64_t granules)
 }
 
 /*
- * The check bits of a small block, in their place in the face. offset is that of its granule, the one
- * with the tag, in bytes from base; twice is twice the granules, as they stand in the span. Both modulo 2^32.
+ * The check bits of a small block, in their place in the face. offset is that of its granule, the
+ * one with the tag, in bytes from base; twice is twice the granules, as they stand in the span.
+ * Both modulo 2^32.
  */
 static inline uint32_t tag_hash_small(uint32_t offset, uint32_t twice, uint32_t key)
 {

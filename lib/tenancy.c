@@ -154,7 +154,9 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 
 	lock_take(&arena->lock);
 	if (!arena->idle_plot && arena->plot_count >= arena->reap_at) {
-		/* Each time that there are twice as many: deserted plots stay fewer than the rest. */
+		/*
+		 * Each time that there are twice as many: deserted plots stay fewer than the rest.
+		 */
 		arena->reap_at = arena->plot_count < REAP_LEAST ? REAP_LEAST : 2 * arena->plot_count;
 		lock_drop(&arena->lock);
 		plot_reap(arena);

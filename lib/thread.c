@@ -1,9 +1,9 @@
 /*
  * Threads: joining, leaving, forking. See thread.h.
  *
- * Leaving is a destructor of thread-specific data. Other destructors may allocate and free after it:
- * by then the thread has no cache any more, and works under the locks of the heaps, so that nothing
- * is left behind whatever the order is.
+ * Leaving is a destructor of thread-specific data. Other destructors may allocate and free after
+ * it: by then the thread has no cache any more, and works under the locks of the heaps, so that
+ * nothing is left behind whatever the order is.
  *
  * Fork: the parent takes all locks before, in their order (lock.h), so that the child finds every
  * heap whole. There, the plots of the threads that exist no longer are idle; what their caches held
@@ -57,8 +57,8 @@ struct cache *thread_join(struct acre *arena)
 	if (!arena->plot_bytes || self->leaving || !have_leaving_key)
 		return &cache_none;
 	/*
-	 * It may hold one already: its entry was evicted; or a thread that lived at this address before
-	 * joined in its last breath, after leave(), and left its plot behind.
+	 * It may hold one already: its entry was evicted; or a thread that lived at this address
+	 * before joined in its last breath, after leave(), and left its plot behind.
 	 */
 	plot = plot_held(arena, (uintptr_t)self);
 	if (!plot)
@@ -126,8 +126,8 @@ static void unlock_arena(struct acre *arena, void *user)
 }
 
 /*
- * In the child: the plots of all threads but this one are idle, also those that were just being joined
- * or left. What their caches hold, if anything, is salvaged.
+ * In the child: the plots of all threads but this one are idle, also those that were just being
+ * joined or left. What their caches hold, if anything, is salvaged.
  */
 static void orphan_plots(struct acre *arena, void *user)
 {

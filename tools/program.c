@@ -63,7 +63,9 @@ char *program_find(const char *name)
 		if (!state)
 			return file;
 		free(file);
-		/* A directory on the way is passed over; a file that may not be run is remembered. */
+		/*
+		 * A directory on the way is passed over; a file that may not be run is remembered.
+		 */
 		if (state == EACCES)
 			error = state;
 		if (!path[span])

@@ -12,9 +12,9 @@
  *
  * Each thread works in a heap of its own (a plot, made of spans leased from the locked global heap,
  * the commons) behind a small cache of free blocks. Placement is address-ordered first fit (Knuth,
- * The Art of Computer Programming 1, section 2.5), or the policy that is asked for, with boundary-tag
- * coalescing: eight bytes before each payload, free in O(1). An arena below 1 MiB is one heap without
- * plots and caches.
+ * The Art of Computer Programming 1, section 2.5), or the policy that is asked for, with
+ * boundary-tag coalescing: eight bytes before each payload, free in O(1). An arena below 1 MiB is
+ * one heap without plots and caches.
  *
  * Unless its text says otherwise, a function may be called from any thread at any time, also in the
  * child of a fork; none may be called from a signal handler. Sizes and alignments are in bytes.
@@ -37,9 +37,10 @@ struct acre;
  * Which free block serves a request. ACRE_FIRST_FIT and ACRE_GOOD_FIT are built in; the others are
  * EINVAL.
  *
- * Good fit sorts free blocks into lists by size class, 32 classes to a doubling, and takes the newest
- * block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less work than
- * first fit, placement less compact. It may refuse a request that a free block has room for, where
+ * Good fit sorts free blocks into lists by size class, 32 classes to a doubling, and takes the
+ * newest block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less
+ * work than first fit, placement less compact. It may refuse a request that a free block has room
+ * for, where
  *	- the block is less than a 32nd larger than the request, 16 others of its class were freed later
  *	  and are too small, and there is no block of a higher class; or
  *	- the block is one of the least size (8 usable bytes): such a block serves again only when it has
@@ -80,8 +81,8 @@ struct acre *acre_create(size_t size, const struct acre_options *options);
  * Creates an arena in the caller's buffer: size bytes at memory, which may have any alignment.
  *
  * Nothing is written outside the buffer, and none of its pages goes back to the OS. The buffer must
- * outlive the arena. Errors as for acre_create(); a buffer that is NULL, or wraps around the end of the
- * address space, is EINVAL. O(size / 80): the index is cleared.
+ * outlive the arena. Errors as for acre_create(); a buffer that is NULL, or wraps around the end of
+ * the address space, is EINVAL. O(size / 80): the index is cleared.
  */
 struct acre *acre_create_at(void *memory, size_t size, const struct acre_options *options);
 
@@ -89,8 +90,8 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
  * Ends an arena and gives its range back to the OS (or to the caller, if it was the caller's).
  *
  * No other thread may be using the arena, nor use it later; threads that used it earlier may be
- * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena, or
- * is acre_default().
+ * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena,
+ * or is acre_default().
  */
 int acre_destroy(struct acre *arena);
 
@@ -101,7 +102,8 @@ int acre_destroy(struct acre *arena);
  * remote frees have been given back by then. The common case takes no lock; the rest searches an
  * index: O(log(arena size)) steps a heap with first fit, O(1) with good fit, whatever the number of
  * blocks. Now and then a call fetches or gives back a batch of at most 256 blocks, takes what other
- * threads have sent, or gives pages back to the OS. Before it returns NULL it looks through all plots.
+ * threads have sent, or gives pages back to the OS. Before it returns NULL it looks through all
+ * plots.
  */
 void *acre_malloc(struct acre *arena, size_t size);
 
@@ -128,12 +130,15 @@ void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size);
 /*
  * Frees a block of this arena, allocated by any thread. NULL is nothing. Keeps errno.
  *
- * The common case takes no lock; in a heap a free is two merges at most, and O(log(arena size)) steps
- * in its index. Batches and pages as for acre_malloc().
+ * The common case takes no lock; in a heap a free is two merges at most, and O(log(arena size))
+ * steps in its index. Batches and pages as for acre_malloc().
  */
 void acre_free(struct acre *arena, void *block);
 
-/* acre_free() for a caller who knows the size that was asked for; one above acre_usable_size() aborts. */
+/*
+ * acre_free() for a caller who knows the size that was asked for; one above acre_usable_size()
+ * aborts.
+ */
 void acre_free_sized(struct acre *arena, void *block, size_t size);
 
 /* The bytes of block that may be written: at least what was asked for. NULL gives 0. */
