@@ -101,6 +101,7 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	cache->granted = 0;
 	cache->victim = 1;
 	cache->denied = 0;
+	cache->remote_room = 0;
 	atomic_store_explicit(&cache->remotes, 0, memory_order_relaxed);
 	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
@@ -138,20 +139,12 @@ static void set_limit(struct cache *cache, unsigned class, unsigned limit)
 	cache->bins[class].limit = bottom(cache, class) + limit;
 }
 
-/* What of a cache's bytes the blocks of other plots may be, that wait to be sent. */
-static size_t remote_share(const struct acre *arena)
-{
-	size_t share = arena->cache_bytes / 8;
-
-	return share < REMOTE_BYTES ? share : REMOTE_BYTES;
-}
-
 /* Takes this many bytes of what all caches together may hold. */
 static bool grant(struct cache *cache, size_t bytes)
 {
 	struct acre *arena = cache->arena;
 
-	if (cache->granted + bytes > arena->cache_bytes - remote_share(arena) ||
+	if (cache->granted + bytes > arena->cache_bytes ||
 	    atomic_load_explicit(&arena->caches_granted, memory_order_relaxed) + bytes >
 		    arena->caches_bytes)
 		return false;
@@ -297,6 +290,8 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 		atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
 		plot_drain(arena, plot);
 		plot_give(arena, plot, places, count);
+		/* What others have posted while this went on. */
+		plot_drain(arena, plot);
 		lock_drop(&plot->lock);
 		return;
 	}
@@ -307,6 +302,11 @@ static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsig
 	}
 	atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
 	plot_post(plot, base_of(cache), places[0], places[count - 1], count, bytes);
+	/* Its holder may have dropped the lock before it could see the post, and may be asleep now. */
+	if (lock_try(&plot->lock)) {
+		plot_drain(arena, plot);
+		lock_drop(&plot->lock);
+	}
 }
 
 /* All blocks in `remote` go to their owners. */
@@ -338,13 +338,26 @@ static void send_remotes(struct cache *cache)
 	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 }
 
+/* What blocks of other plots may wait to be sent, out of what the cache may hold; 0 if that's all used. */
+static size_t remote_room(struct cache *cache)
+{
+	size_t room = cache->arena->cache_bytes / 8;
+
+	room = room < REMOTE_BYTES ? room : REMOTE_BYTES;
+	if (room > cache->arena->caches_bytes / 64)
+		room = cache->arena->caches_bytes / 64;
+	return grant(cache, room) ? room : 0;
+}
+
 void cache_send(struct cache *cache, void *block, uint64_t granules)
 {
 	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
 	size_t bytes = atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
 
+	if (!cache->remote_room)
+		cache->remote_room = remote_room(cache);
 	/* Before it would hold too much, not after. */
-	if (bytes + payload_bytes(granules) > remote_share(cache->arena)) {
+	if (bytes + payload_bytes(granules) > cache->remote_room) {
 		send_remotes(cache);
 		count = 0;
 		bytes = 0;
@@ -355,7 +368,7 @@ void cache_send(struct cache *cache, void *block, uint64_t granules)
 	atomic_store_explicit(&cache->remote_bytes, bytes, memory_order_relaxed);
 	/* After the entry, as in bin_push(). */
 	atomic_store_explicit(&cache->remotes, count, memory_order_release);
-	if (count == REMOTE_MOST || bytes >= remote_share(cache->arena))
+	if (count == REMOTE_MOST || bytes >= cache->remote_room)
 		send_remotes(cache);
 }
 

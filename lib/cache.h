@@ -47,7 +47,8 @@ struct cache {
 
 	struct acre *arena;
 	struct plot *plot;
-	size_t granted;			/* sum of the limits, bytes */
+	size_t granted;			/* sum of the limits and of remote_room, bytes */
+	size_t remote_room;		/* what `remote` may hold; 0 = nothing granted yet */
 	unsigned victim;		/* the class whose limit is cut next */
 	unsigned denied;		/* how often a bin was to grow, and couldn't */
 	_Atomic uint32_t remotes;
