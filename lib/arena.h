@@ -39,6 +39,8 @@ struct cache_plan {
 	uint32_t entries;
 };
 
+#define PURGE_BUSY	UINT64_MAX
+
 struct acre {
 	/* Settled at creation. */
 	uint64_t serial;		/* never used twice by a process */
@@ -82,6 +84,10 @@ struct acre {
 	_Atomic uint64_t moves;		/* of large blocks, by their pages */
 	_Atomic uint64_t freed_bytes;	/* since the last purge */
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
+
+	/* Of the thread that purges now: purge_at is PURGE_BUSY. */
+	uint32_t purge_plot;		/* plots that the round has been through */
+	uint64_t purge_freed;		/* freed_bytes as the round began; 0 = it hasn't */
 };
 
 /* Where plots begin, downward: the last page's end, in bytes from base. */

@@ -135,7 +135,7 @@ void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes)
 	}
 }
 
-size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
+size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit, unsigned *calls)
 {
 	size_t page_bytes = arena->page * GRANULE;
 	size_t page = at / arena->page + 1;
@@ -147,11 +147,12 @@ size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit)
 		return 0;
 	/* Beyond what was ever committed no page is dirty but the last. */
 	last = last < reached ? last : reached;
-	while (given < limit && (page = next_bit(arena, arena->dirt, page, last, true)) < last) {
+	while (given < limit && *calls && (page = next_bit(arena, arena->dirt, page, last, true)) < last) {
 		size_t stop = next_bit(arena, arena->dirt, page, last, false);
 
 		if (stop - page > (limit - given) / page_bytes + 1)
 			stop = page + (limit - given) / page_bytes + 1;
+		--*calls;
 		if (pages_purge(arena_base(arena) + page * page_bytes, (stop - page) * page_bytes)) {
 			set_clean(arena, page, stop);
 			given += (stop - page) * page_bytes;

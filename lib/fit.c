@@ -64,6 +64,16 @@ uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t aft
 	return policies[fit->policy]->next(base, fit, size, after);
 }
 
+uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size)
+{
+	return policies[fit->policy]->sweep(base, fit, size);
+}
+
+void fit_swept(char *base, struct fit *fit, uint64_t at)
+{
+	policies[fit->policy]->swept(base, fit, at);
+}
+
 uint32_t fit_largest(char *base, const struct fit *fit)
 {
 	return policies[fit->policy]->largest(base, fit);

@@ -31,6 +31,7 @@ struct fit_first {
 	size_t strips;			/* byte offset of the strips from base */
 	size_t upper[FIT_UPPERS];	/* of each upper level, lowest first */
 	unsigned uppers;
+	uint64_t swept;			/* fit_sweep() goes on behind this place */
 };
 
 struct fit_good {
@@ -38,6 +39,8 @@ struct fit_good {
 	uint64_t singles;		/* free blocks of one granule, which are in none */
 	uint32_t lists;			/* how many there are for this range */
 	uint32_t words;			/* bit k: word[k] isn't zero */
+	uint32_t sweep_list;		/* fit_sweep() goes on in this list, */
+	uint64_t sweep;			/* at this block; 0 = at the list's first */
 	uint64_t word[FIT_LISTS / 64];	/* a bit for each list that isn't empty */
 };
 
@@ -86,6 +89,15 @@ uint64_t fit_find(char *base, const struct fit *fit, uint64_t size);
  * may not change in between. First fit goes by address, and `after` may be any place.
  */
 uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after);
+
+/*
+ * A round through the free blocks of at least size granules, a block a call, which other operations
+ * may come between: a block that stays as it is meanwhile is met once in a round. 0 ends the round,
+ * and the next call begins another. A block is met again until fit_swept() is told of it. Good fit
+ * may leave out those less than a 32nd larger than size.
+ */
+uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size);
+void fit_swept(char *base, struct fit *fit, uint64_t at);
 
 /*
  * A size up to which fit_find() is sure to find a block, saturated; 0 if there is none. With first

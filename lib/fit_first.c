@@ -93,6 +93,7 @@ static void init(struct fit *fit, uint64_t granules)
 			break;
 	}
 	first->strips = memory;
+	first->swept = 0;
 	fit->links = 0;
 }
 
@@ -402,6 +403,22 @@ static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t 
 	return at ? at : first_from(base, fit, pane + 1, size);
 }
 
+/* In address order. What grows over the place from below was met already, or is met next time. */
+static uint64_t sweep(char *base, struct fit *fit, uint64_t size)
+{
+	uint64_t at = next(base, fit, size, fit->first.swept);
+
+	if (!at)
+		fit->first.swept = 0;
+	return at;
+}
+
+static void swept(char *base, struct fit *fit, uint64_t at)
+{
+	(void)base;
+	fit->first.swept = at;
+}
+
 static uint32_t largest(char *base, const struct fit *fit)
 {
 	return *node(base, fit, top_level(fit), 0);
@@ -487,6 +504,8 @@ const struct fit_verbs fit_first_verbs = {
 	.cut = cut,
 	.find = find,
 	.next = next,
+	.sweep = sweep,
+	.swept = swept,
 	.largest = largest,
 	.unlisted = unlisted,
 	.has = has,

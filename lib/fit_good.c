@@ -152,6 +152,13 @@ static inline void push(char *base, struct fit *fit, uint64_t at, unsigned list)
 	}
 }
 
+/* The sweep goes on behind a block of this list, which has the other as its next one. */
+static inline void sweep_on(struct fit_good *good, unsigned list, uint64_t to)
+{
+	good->sweep = to;
+	good->sweep_list = to ? list : list + 1;
+}
+
 static inline void pull(char *base, struct fit *fit, uint64_t at, unsigned list)
 {
 	struct fit_good *good = &fit->good;
@@ -161,6 +168,8 @@ static inline void pull(char *base, struct fit *fit, uint64_t at, unsigned list)
 	if (list >= good->lists || !next_sound(base, fit, at, to) ||
 	    !back_sound(base, fit, at, back, list))
 		overwritten(base, at);
+	if (at == good->sweep)
+		sweep_on(good, list, to);
 	/* calloc counts on zeros in a page that nobody has held: see dirt.h. */
 	link_write(base, at, 0);
 	back_write(base, at, 0);
@@ -279,6 +288,30 @@ static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t 
 	return at;
 }
 
+/*
+ * From list to list. What comes into a list comes before the block at which the sweep stands, and so
+ * waits for the next round; blocks of a list that may hold smaller ones are left out.
+ */
+static uint64_t sweep(char *base, struct fit *fit, uint64_t size)
+{
+	struct fit_good *good = &fit->good;
+
+	unsigned least = list_above(size);
+
+	if (good->sweep_list < least)
+		sweep_on(good, least - 1, 0);
+	if (!good->sweep)
+		good->sweep = first_of(base, fit, good->sweep_list);
+	if (!good->sweep)
+		good->sweep_list = 0;
+	return good->sweep;
+}
+
+static void swept(char *base, struct fit *fit, uint64_t at)
+{
+	sweep_on(&fit->good, list_of(tag_size(tag_at(base, at))), link_of(base, at));
+}
+
 /* The head of the last list is the block that find() tries first. */
 static uint32_t largest(char *base, const struct fit *fit)
 {
@@ -363,6 +396,8 @@ const struct fit_verbs fit_good_verbs = {
 	.cut = cut,
 	.find = find,
 	.next = next,
+	.sweep = sweep,
+	.swept = swept,
 	.largest = largest,
 	.unlisted = unlisted,
 	.has = has,

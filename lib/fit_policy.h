@@ -18,6 +18,8 @@ struct fit_verbs {
 		    uint64_t rest);
 	uint64_t (*find)(char *base, const struct fit *fit, uint64_t size);
 	uint64_t (*next)(char *base, const struct fit *fit, uint64_t size, uint64_t after);
+	uint64_t (*sweep)(char *base, struct fit *fit, uint64_t size);
+	void (*swept)(char *base, struct fit *fit, uint64_t at);
 	uint32_t (*largest)(char *base, const struct fit *fit);
 	uint64_t (*unlisted)(const struct fit *fit);
 	bool (*has)(char *base, const struct fit *fit, uint64_t at);

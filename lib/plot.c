@@ -39,6 +39,13 @@ static unsigned lease_of(const struct plot *plot, uint64_t at)
 	return low;
 }
 
+unsigned plot_lease_from(const struct plot *plot, uint64_t at)
+{
+	unsigned i = plot->leases ? lease_of(plot, at) : 0;
+
+	return i < plot->leases && plot->lease[i] < at ? i + 1 : i;
+}
+
 /* Use changed: the plot's sums, the lease's room, and once in a while the arena's peak. */
 static void account(struct acre *arena, struct plot *plot, unsigned i, int64_t granules,
 		    int64_t blocks)
@@ -101,9 +108,7 @@ static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 	heap_init(base, &lease->heap, arena->policy, index, at + overhead - 1, at + granted - 1,
 		  arena->key, plot->id);
 
-	i = plot->leases && plot->lease[plot->leases - 1] > at ? lease_of(plot, at) : plot->leases;
-	if (i < plot->leases && plot->lease[i] < at)
-		i++;
+	i = plot_lease_from(plot, at);
 	memmove(plot->lease + i + 1, plot->lease + i, (plot->leases - i) * sizeof(*plot->lease));
 	memmove(plot->room + i + 1, plot->room + i, (plot->leases - i) * sizeof(*plot->room));
 	plot->lease[i] = at;

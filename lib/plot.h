@@ -51,6 +51,7 @@ struct plot {
 	uint64_t used;			/* granules in blocks that aren't free */
 	uint64_t blocks;		/* number of these */
 	int64_t unreported;		/* bytes of use, see arena_used() */
+	uint64_t purged;		/* place of the lease where purge.c goes on */
 	uint32_t room[PLOT_LEASES];
 	uint64_t lease[PLOT_LEASES];	/* places of the leases' blocks in the commons */
 
@@ -70,6 +71,9 @@ static inline struct lease *plot_lease(struct acre *arena, const struct plot *pl
 {
 	return payload_at(arena_base(arena), plot->lease[i]);
 }
+
+/* The number of the first lease that doesn't lie below this place; plot->leases if none. */
+unsigned plot_lease_from(const struct plot *plot, uint64_t at);
 
 /* The bytes of a slab for a plot with caches of this plan; whole pages. */
 size_t plot_size(const struct cache_plan *plan);

@@ -1,16 +1,29 @@
 /*
  * Purge: see purge.h.
+ *
+ * A round goes through all heaps in passes. Where the next pass goes on is kept in three places:
+ * the arena knows the plot, the plot the lease, the lease's index (fit_sweep) the block.
  */
 #include "purge.h"
 
+#include <limits.h>
 #include <time.h>
 
 #include "dirt.h"
 #include "plot.h"
 
 #define DECAY_MS	1000u
-#define AGAIN_MS	10u
-#define PASS_BYTES	((size_t)64 << 20)
+#define AGAIN_MS	4u
+
+/* What one pass may still do: bytes to give, calls of the OS, heaps and blocks to look at. */
+struct pass {
+	size_t bytes;
+	unsigned calls;
+	unsigned looks;
+	size_t given;
+};
+
+static const struct pass short_pass = { .bytes = (size_t)16 << 20, .calls = 128, .looks = 2048 };
 
 _Thread_local unsigned purge_ticks;
 
@@ -22,82 +35,150 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Purges the free blocks of a heap, under its lock, at most limit bytes. */
-static size_t purge_heap(struct acre *arena, struct heap *heap, size_t limit)
+static bool look(struct pass *pass)
+{
+	if (!pass->looks || !pass->calls || pass->given >= pass->bytes)
+		return false;
+	pass->looks--;
+	return true;
+}
+
+/* Purges the free blocks of a heap, under its lock. True: the round through it has ended. */
+static bool purge_heap(struct acre *arena, struct heap *heap, struct pass *pass)
 {
 	char *base = arena_base(arena);
 	uint64_t links = heap->fit.links;
-	uint64_t at = fit_next(base, &heap->fit, arena->page, 0);
-	size_t given = 0;
 
-	for (; at && given < limit; at = fit_next(base, &heap->fit, arena->page, at))
-		given += dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links,
-				    limit - given);
-	return given;
+	while (look(pass)) {
+		uint64_t at = fit_sweep(base, &heap->fit, arena->page);
+		size_t left = pass->bytes - pass->given;
+		size_t given;
+
+		if (!at)
+			return true;
+		given = dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links, left,
+				   &pass->calls);
+		pass->given += given;
+		if (given < left && pass->calls)
+			fit_swept(base, &heap->fit, at);
+	}
+	return false;
 }
 
-static size_t purge_plot(struct acre *arena, struct plot *plot, size_t limit)
+/* The same of a plot, under its lock. */
+static bool purge_plot(struct acre *arena, struct plot *plot, struct pass *pass)
 {
-	size_t given = 0;
-
-	for (unsigned i = 0; i < plot->leases && given < limit; i++)
-		given += purge_heap(arena, &plot_lease(arena, plot, i)->heap, limit - given);
-	return given;
+	for (unsigned i = plot_lease_from(plot, plot->purged); i < plot->leases; i++) {
+		plot->purged = plot->lease[i];
+		if (!purge_heap(arena, &plot_lease(arena, plot, i)->heap, pass))
+			return false;
+	}
+	plot->purged = 0;
+	return true;
 }
 
-/* All heaps; without waiting for a plot that's in use, or with. */
-static size_t purge_heaps(struct acre *arena, size_t limit, bool wait)
+/* All heaps from where the last pass ended. True: the round has ended. */
+static bool purge_heaps(struct acre *arena, struct pass *pass)
 {
 	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
 	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-	size_t given = 0;
+	bool done;
 
-	for (uint32_t id = 1; id <= count && given < limit; id++) {
-		struct plot *plot = plot_at(arena, id);
+	for (; arena->purge_plot < count; arena->purge_plot++) {
+		struct plot *plot = plot_at(arena, arena->purge_plot + 1);
 
-		if (wait)
-			lock_take(&plot->lock);
-		else if (!lock_try(&plot->lock))
+		if (!look(pass))
+			return false;
+		/* Who is in a plot now will be in a slow path of its own. */
+		if (!lock_try(&plot->lock))
 			continue;
-		given += purge_plot(arena, plot, limit - given);
+		done = purge_plot(arena, plot, pass);
 		lock_drop(&plot->lock);
+		if (!done)
+			return false;
 	}
 	lock_take(&arena->lock);
-	if (given < limit)
-		given += purge_heap(arena, &arena->commons, limit - given);
+	done = purge_heap(arena, &arena->commons, pass);
 	lock_drop(&arena->lock);
-	return given;
+	if (done)
+		arena->purge_plot = 0;
+	return done;
+}
+
+/* One thread purges at a time: until it says when the next purge is due, none is. */
+static bool begin(struct acre *arena, uint64_t due)
+{
+	/* Acquire, to the release in end(): where the last pass ended. */
+	return atomic_compare_exchange_strong_explicit(&arena->purge_at, &due, PURGE_BUSY,
+						       memory_order_acquire, memory_order_relaxed);
+}
+
+static void end(struct acre *arena, uint64_t due)
+{
+	/* Release, to the acquire in begin(). */
+	atomic_store_explicit(&arena->purge_at, due, memory_order_release);
 }
 
 void purge_now(struct acre *arena)
 {
 	uint64_t due = atomic_load_explicit(&arena->purge_at, memory_order_relaxed);
+	struct pass pass = short_pass;
 	uint64_t now;
-	size_t given;
 
 	if (!arena->dirt || arena->flags & ACRE_NO_PURGE) {
 		atomic_store_explicit(&arena->freed_bytes, 0, memory_order_relaxed);
 		return;
 	}
 	now = now_ms();
-	if (due && now < due)
+	if (now < due || !begin(arena, due))
 		return;
-	/* One thread purges; who comes second finds a later time. */
-	if (!atomic_compare_exchange_strong_explicit(&arena->purge_at, &due, now + DECAY_MS,
-						     memory_order_relaxed, memory_order_relaxed))
-		return;
-	if (!due)
-		return;
-	given = purge_heaps(arena, PASS_BYTES, false);
-	if (given >= PASS_BYTES) {
-		atomic_store_explicit(&arena->purge_at, now + AGAIN_MS, memory_order_relaxed);
+	if (!due) {
+		end(arena, now + DECAY_MS);
 		return;
 	}
-	atomic_store_explicit(&arena->freed_bytes, 0, memory_order_relaxed);
-	atomic_store_explicit(&arena->purge_at, 0, memory_order_relaxed);
+	/* What is freed in the course of a round is for the next one. */
+	if (!arena->purge_freed)
+		arena->purge_freed = atomic_load_explicit(&arena->freed_bytes, memory_order_relaxed);
+	if (!purge_heaps(arena, &pass)) {
+		end(arena, now + AGAIN_MS);
+		return;
+	}
+	atomic_fetch_sub_explicit(&arena->freed_bytes, arena->purge_freed, memory_order_relaxed);
+	arena->purge_freed = 0;
+	end(arena, 0);
+}
+
+/* All free pages of a heap, under its lock. */
+static size_t trim_heap(struct acre *arena, struct heap *heap)
+{
+	char *base = arena_base(arena);
+	uint64_t links = heap->fit.links;
+	unsigned calls = UINT_MAX;
+	size_t given = 0;
+
+	for (uint64_t at = fit_next(base, &heap->fit, arena->page, 0); at;
+	     at = fit_next(base, &heap->fit, arena->page, at))
+		given += dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links, SIZE_MAX,
+				    &calls);
+	return given;
 }
 
 size_t purge_all(struct acre *arena)
 {
-	return purge_heaps(arena, SIZE_MAX, true);
+	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
+	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
+	size_t given = 0;
+
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+
+		lock_take(&plot->lock);
+		for (unsigned i = 0; i < plot->leases; i++)
+			given += trim_heap(arena, &plot_lease(arena, plot, i)->heap);
+		lock_drop(&plot->lock);
+	}
+	lock_take(&arena->lock);
+	given += trim_heap(arena, &arena->commons);
+	lock_drop(&arena->lock);
+	return given;
 }

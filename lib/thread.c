@@ -132,6 +132,9 @@ static void unlock_arena(struct acre *arena, void *user)
 static void orphan_plots(struct acre *arena, void *user)
 {
 	arena->idle_plot = 0;
+	/* The thread that purged may be one of those. */
+	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY)
+		atomic_store_explicit(&arena->purge_at, 0, memory_order_relaxed);
 	for (uint32_t id = arena->plot_count; id; id--) {
 		struct plot *plot = plot_at(arena, id);
 
