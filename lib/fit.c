@@ -5,6 +5,7 @@
 
 #include "fit_policy.h"
 #include "report.h"
+#include "tag.h"
 
 static const struct fit_verbs *const policies[] = {
 	[FIT_FIRST] = &fit_first_verbs,
@@ -29,54 +30,105 @@ void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t o
 	      uint64_t granules)
 {
 	fit->origin = origin;
+	fit->end = origin + granules;
+	fit->top = 0;
 	fit->memory = memory;
 	fit->policy = policy;
+	fit->sweep = SWEEP_INDEX;
 	policies[policy]->init(fit, granules);
+}
+
+void fit_lower_end(struct fit *fit, uint64_t end)
+{
+	fit->end = end;
+}
+
+/* Whether the top has so many granules. */
+static bool top_has(const struct fit *fit, uint64_t size)
+{
+	return fit->top && fit->end - fit->top >= size;
 }
 
 void fit_insert(char *base, struct fit *fit, uint64_t at, uint64_t size)
 {
-	policies[fit->policy]->insert(base, fit, at, size);
+	if (at + size == fit->end)
+		fit->top = at;
+	else
+		policies[fit->policy]->insert(base, fit, at, size);
 }
 
 void fit_remove(char *base, struct fit *fit, uint64_t at, uint64_t size)
 {
-	policies[fit->policy]->remove(base, fit, at, size);
+	if (at == fit->top)
+		fit->top = 0;
+	else
+		policies[fit->policy]->remove(base, fit, at, size);
 }
 
 void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size)
 {
-	policies[fit->policy]->grow(base, fit, at, had, size);
+	if (at + size != fit->end) {
+		policies[fit->policy]->grow(base, fit, at, had, size);
+		return;
+	}
+	policies[fit->policy]->remove(base, fit, at, had);
+	fit->top = at;
 }
 
 void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest)
 {
-	policies[fit->policy]->cut(base, fit, at, size, to, rest);
+	if (at == fit->top)
+		fit->top = to;
+	else
+		policies[fit->policy]->cut(base, fit, at, size, to, rest);
 }
 
 uint64_t fit_find(char *base, const struct fit *fit, uint64_t size)
 {
-	return policies[fit->policy]->find(base, fit, size);
+	uint64_t at = policies[fit->policy]->find(base, fit, size);
+
+	return at ? at : top_has(fit, size) ? fit->top : 0;
 }
 
 uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
 {
-	return policies[fit->policy]->next(base, fit, size, after);
+	uint64_t at;
+
+	if (after && after == fit->top)
+		return 0;
+	at = policies[fit->policy]->next(base, fit, size, after);
+	return at ? at : top_has(fit, size) ? fit->top : 0;
 }
 
 uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size)
 {
-	return policies[fit->policy]->sweep(base, fit, size);
+	if (fit->sweep == SWEEP_INDEX) {
+		uint64_t at = policies[fit->policy]->sweep(base, fit, size);
+
+		if (at)
+			return at;
+		fit->sweep = SWEEP_TOP;
+	}
+	if (fit->sweep == SWEEP_TOP && top_has(fit, size))
+		return fit->top;
+	fit->sweep = SWEEP_INDEX;
+	return 0;
 }
 
 void fit_swept(char *base, struct fit *fit, uint64_t at)
 {
-	policies[fit->policy]->swept(base, fit, at);
+	if (fit->sweep == SWEEP_TOP)
+		fit->sweep = SWEEP_DONE;
+	else
+		policies[fit->policy]->swept(base, fit, at);
 }
 
 uint32_t fit_largest(char *base, const struct fit *fit)
 {
-	return policies[fit->policy]->largest(base, fit);
+	uint32_t top = fit->top ? saturated(fit->end - fit->top) : 0;
+	uint32_t most = policies[fit->policy]->largest(base, fit);
+
+	return most > top ? most : top;
 }
 
 uint64_t fit_unlisted(const struct fit *fit)
@@ -86,12 +138,22 @@ uint64_t fit_unlisted(const struct fit *fit)
 
 bool fit_has(char *base, const struct fit *fit, uint64_t at)
 {
-	return policies[fit->policy]->has(base, fit, at);
+	return at == fit->top || policies[fit->policy]->has(base, fit, at);
 }
 
 int fit_check(char *base, const struct fit *fit, uint64_t blocks)
 {
-	return policies[fit->policy]->check(base, fit, blocks);
+	const struct tag *tag = tag_at(base, fit->top);
+	int faults = 0;
+
+	if (!fit->top)
+		return policies[fit->policy]->check(base, fit, blocks);
+	if (tag_state(tag) != TAG_FREE)
+		faults += fit_fault("a last block that isn't free", fit->top, tag_state(tag), TAG_FREE);
+	if (tag_size(tag) != fit->end - fit->top)
+		faults += fit_fault("the last free block's size", fit->top, tag_size(tag),
+				    fit->end - fit->top);
+	return faults + policies[fit->policy]->check(base, fit, blocks - 1);
 }
 
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should)

@@ -5,6 +5,10 @@
  *	FIT_FIRST  the lowest block that is large enough		fit_first.c
  *	FIT_GOOD   one of the least list whose blocks all are		fit_good.c
  *
+ * The free block that ends where the range does, the top, is in no policy's index: it comes last,
+ * when nothing else serves. So taking from fresh land, and giving back to it, costs a few
+ * instructions. First fit would choose it last anyway, since no block lies higher.
+ *
  * Each operation takes a bounded number of steps, whatever the number of blocks: first fit as many
  * as its tree is deep, O(log(range)); good fit a constant number.
  *
@@ -46,9 +50,12 @@ struct fit_good {
 
 struct fit {
 	uint64_t origin;	/* place of the first granule covered */
+	uint64_t end;		/* place behind the last one */
+	uint64_t top;		/* the free block that ends there; 0 = none */
 	size_t memory;		/* byte offset of the index from base */
 	uint32_t policy;
 	uint32_t links;		/* granules behind a free block's tag that hold links */
+	enum { SWEEP_INDEX, SWEEP_TOP, SWEEP_DONE } sweep;
 	union {
 		struct fit_first first;
 		struct fit_good good;
@@ -64,6 +71,9 @@ size_t fit_used_bytes(const struct fit *fit, uint64_t granules);
 /* Makes an empty index of granules from origin on, in zeroed memory at byte offset memory. */
 void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t origin,
 	      uint64_t granules);
+
+/* The range ends lower; its last block isn't free now. */
+void fit_lower_end(struct fit *fit, uint64_t end);
 
 /* A free block, its tag written, enters the index. */
 void fit_insert(char *base, struct fit *fit, uint64_t at, uint64_t size);

@@ -253,6 +253,7 @@ bool heap_lower_end(char *base, struct heap *heap, uint64_t size)
 		return false;
 	fit_remove(base, &heap->fit, at, last);
 	heap->end -= size;
+	fit_lower_end(&heap->fit, heap->end);
 	tag_write(base, heap->end, 0, TAG_END, heap->plot, heap->key, false);
 	put_free(base, heap, at, last - size);
 	return true;

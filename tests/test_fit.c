@@ -20,6 +20,8 @@ static void make_index(uint64_t granules, uint64_t origin)
 	base = calloc(1, (origin + granules + 2) * GRANULE + bytes);
 	ck_assert_ptr_nonnull(base);
 	fit_init(&fit, FIT_FIRST, (origin + granules + 2) * GRANULE, origin, granules);
+	/* No block is the top, which is in no policy\'s index; these blocks overlap. */
+	fit_lower_end(&fit, UINT64_MAX);
 }
 
 static void put(uint64_t at, uint64_t size)
@@ -115,6 +117,42 @@ START_TEST(sizes_beyond_saturation)
 }
 END_TEST
 
+/* The block that ends the range serves when no lower one does, whatever came before. */
+START_TEST(the_top_comes_last)
+{
+	make_index(4096, 1);
+	fit_lower_end(&fit, 4097);
+	put(4000, 97);
+	put(100, 50);
+	ck_assert(fit.top == 4000);
+	ck_assert(fit_check(base, &fit, 2) == 0);
+	ck_assert(fit_find(base, &fit, 50) == 100);
+	ck_assert(fit_find(base, &fit, 51) == 4000);
+	ck_assert(fit_find(base, &fit, 98) == 0);
+	ck_assert(fit_largest(base, &fit) == 97);
+	ck_assert(fit_next(base, &fit, 1, 100) == 4000);
+	ck_assert(fit_next(base, &fit, 1, 4000) == 0);
+	ck_assert(fit_has(base, &fit, 4000));
+
+	fit_cut(base, &fit, 4000, 97, 4010, 87);
+	tag_write(base, 4010, 87, TAG_FREE, 0, KEY, false);
+	ck_assert(fit_find(base, &fit, 87) == 4010);
+	ck_assert(fit_find(base, &fit, 88) == 0);
+
+	/* A block from the index grows up to the end, and is the top then. */
+	fit_remove(base, &fit, 4010, 87);
+	ck_assert(fit_find(base, &fit, 51) == 0);
+	tag_write(base, 100, 3997, TAG_FREE, 0, KEY, false);
+	fit_grow(base, &fit, 100, 50, 3997);
+	ck_assert(fit.top == 100 && fit_find(base, &fit, 3997) == 100);
+	ck_assert(fit_check(base, &fit, 1) == 0);
+	ck_assert(fit_check(base, &fit, 2) != 0);
+	tag_write(base, 100, 3996, TAG_FREE, 0, KEY, false);
+	ck_assert(fit_check(base, &fit, 1) != 0);
+	free(base);
+}
+END_TEST
+
 /*
  * G3: the steps of a search and of a change are bounded by the depth, not by the number of blocks.
  * The worst case: each second granule is free and too small, so every maximum is tied.
@@ -179,6 +217,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, finds_what_a_naive_search_finds, 0, 8);
 	tcase_add_test(cases, sizes_beyond_saturation);
+	tcase_add_test(cases, the_top_comes_last);
 	tcase_add_test(cases, steps_do_not_grow_with_blocks);
 	tcase_add_test(cases, check_finds_plants);
 	suite_add_tcase(suite, cases);

@@ -224,7 +224,8 @@ START_TEST(least_blocks)
 	while ((blocks[count] = acre_malloc(arena, 8)))
 		must(acre_usable_size(arena, blocks[count++]) == 8, "block %zu", count);
 	ck_assert_uint_gt(count, 50000);
-	for (size_t i = 0; i < count; i += 2)
+	/* But for the last block of all, which is found when nothing else is. */
+	for (size_t i = 0; i < count - 1; i += 2)
 		acre_free(arena, blocks[i]);
 	must_be_honest(arena);
 	must_be_sound(arena);
@@ -235,6 +236,8 @@ START_TEST(least_blocks)
 	for (size_t i = 1; i < count; i += 2)
 		if (i != 1001)
 			acre_free(arena, blocks[i]);
+	if (count % 2)
+		acre_free(arena, blocks[count - 1]);
 	take_the_largest(arena);
 	end_arena(arena);
 }
