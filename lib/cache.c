@@ -1,5 +1,5 @@
 /*
- * Cache: refill, overflow, remote batches, flush. See cache.h for the picture.
+ * Cache: refill, overflow, flush. See cache.h for the picture.
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
@@ -95,15 +95,11 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	cache->first = arena_base(arena) + GRANULE;
 	cache_reach(cache, arena);
 	cache->key = arena->key;
-	cache->live = face_live(plot->id);
 	cache->arena = arena;
 	cache->plot = plot;
 	cache->granted = 0;
 	cache->victim = 1;
 	cache->denied = 0;
-	cache->remote_room = 0;
-	atomic_store_explicit(&cache->remotes, 0, memory_order_relaxed);
-	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
 		/*
 		 * A bin that stands for no class shares the sentinel of class 0: empty, and full.
@@ -116,7 +112,81 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	}
 }
 
-/* The oldest count blocks of a bin go back to the plot; under the plot's lock. */
+static uint32_t owner_of(const struct cache *cache, uint64_t place)
+{
+	return tag_plot(tag_at(base_of(cache), place));
+}
+
+/* Cached blocks of another plot go home: under its lock if that's to be had, else by post. */
+static void send(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count)
+{
+	char *base = arena_base(arena);
+	uint64_t bytes = 0;
+
+	if (lock_try(&plot->lock)) {
+		plot_drain(arena, plot);
+		plot_give(arena, plot, places, count);
+	} else {
+		for (unsigned i = 0; i < count; i++) {
+			bytes += payload_bytes(tag_size(tag_at(base, places[i])));
+			if (i + 1 < count)
+				link_write(base, places[i], places[i + 1]);
+		}
+		plot_post(plot, base, places[0], places[count - 1], count, bytes);
+		/*
+		 * Its holder may have dropped the lock before it could see the post, and may be
+		 * asleep now.
+		 */
+		if (!lock_try(&plot->lock))
+			return;
+	}
+	/* What others have posted while this went on. */
+	plot_drain(arena, plot);
+	lock_drop(&plot->lock);
+}
+
+/* The same for blocks of the commons. */
+static void send_to_commons(struct acre *arena, const uint64_t *places, unsigned count)
+{
+	lock_take(&arena->lock);
+	for (unsigned i = 0; i < count; i++) {
+		heap_expect(arena_base(arena), places[i], 0, arena->key, TAG_CACHED);
+		commons_give(arena, places[i]);
+	}
+	lock_drop(&arena->lock);
+}
+
+/* Cached blocks go back, owner by owner; under the lock of the cache's plot. */
+static void give(struct cache *cache, uint64_t *places, unsigned count)
+{
+	struct acre *arena = cache->arena;
+
+	while (count) {
+		uint32_t owner = owner_of(cache, places[0]);
+		unsigned same = 1;
+
+		for (unsigned i = 1; i < count; i++)
+			if (owner_of(cache, places[i]) == owner) {
+				uint64_t place = places[i];
+
+				places[i] = places[same];
+				places[same++] = place;
+			}
+		if (owner == cache->plot->id)
+			plot_give(arena, cache->plot, places, same);
+		else if (owner)
+			send(arena, plot_at(arena, owner), places, same);
+		else
+			send_to_commons(arena, places, same);
+		places += same;
+		count -= same;
+	}
+}
+
+/*
+ * The oldest count blocks of a bin go back. All of it under the lock of the cache's plot, so that
+ * fork, which holds it, finds every block in the bin, in a heap or in an inbox.
+ */
 static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 {
 	entry *oldest = bottom(cache, class) + 1;
@@ -131,7 +201,7 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 				      atomic_load_explicit(&oldest[i + count], memory_order_relaxed),
 				      memory_order_relaxed);
 	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
-	plot_give(cache->arena, cache->plot, places, count);
+	give(cache, places, count);
 }
 
 static void set_limit(struct cache *cache, unsigned class, unsigned limit)
@@ -263,132 +333,13 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 	return true;
 }
 
-/*
- * Blocks of one owner go home: under the lock of a plot if it's to be had, else by post. left is
- * how many stay in `remote`: that's said under the lock, so that fork, which holds it, finds the
- * blocks either there or in their heap.
- */
-static void deliver(struct cache *cache, uint32_t owner, uint64_t *places, unsigned count,
-		    unsigned left)
-{
-	struct acre *arena = cache->arena;
-	struct plot *plot;
-	uint64_t bytes = 0;
-
-	if (owner == 0) {
-		lock_take(&arena->lock);
-		atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
-		for (unsigned i = 0; i < count; i++) {
-			heap_expect(base_of(cache), places[i], 0, cache->key, TAG_CACHED);
-			commons_give(arena, places[i]);
-		}
-		lock_drop(&arena->lock);
-		return;
-	}
-	plot = plot_at(arena, owner);
-	if (lock_try(&plot->lock)) {
-		atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
-		plot_drain(arena, plot);
-		plot_give(arena, plot, places, count);
-		/* What others have posted while this went on. */
-		plot_drain(arena, plot);
-		lock_drop(&plot->lock);
-		return;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		bytes += payload_bytes(tag_size(tag_at(base_of(cache), places[i])));
-		if (i + 1 < count)
-			link_write(base_of(cache), places[i], places[i + 1]);
-	}
-	atomic_store_explicit(&cache->remotes, left, memory_order_relaxed);
-	plot_post(plot, base_of(cache), places[0], places[count - 1], count, bytes);
-	/* Its holder may have dropped the lock before it could see the post, and may be asleep now. */
-	if (lock_try(&plot->lock)) {
-		plot_drain(arena, plot);
-		lock_drop(&plot->lock);
-	}
-}
-
-/* All blocks in `remote` go to their owners. */
-static void send_remotes(struct cache *cache)
-{
-	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
-
-	while (count) {
-		uint64_t places[REMOTE_MOST];
-		unsigned own = 0;
-		unsigned left = 0;
-		uint32_t owner = 0;
-
-		for (unsigned i = 0; i < count; i++) {
-			void *block = atomic_load_explicit(&cache->remote[i], memory_order_relaxed);
-			uint32_t plot = tag_plot((struct tag *)block - 1);
-
-			if (i == 0)
-				owner = plot;
-			if (plot == owner)
-				places[own++] = place_of(base_of(cache), block);
-			else
-				atomic_store_explicit(&cache->remote[left++], block,
-						      memory_order_relaxed);
-		}
-		deliver(cache, owner, places, own, left);
-		count = left;
-	}
-	atomic_store_explicit(&cache->remote_bytes, 0, memory_order_relaxed);
-}
-
-/* What blocks of other plots may wait to be sent, out of what the cache may hold; 0 if that's all used. */
-static size_t remote_room(struct cache *cache)
-{
-	size_t room = cache->arena->cache_bytes / 8;
-
-	room = room < REMOTE_BYTES ? room : REMOTE_BYTES;
-	if (room > cache->arena->caches_bytes / 64)
-		room = cache->arena->caches_bytes / 64;
-	return grant(cache, room) ? room : 0;
-}
-
-void cache_send(struct cache *cache, void *block, uint64_t granules)
-{
-	unsigned count = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
-	size_t bytes = atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
-
-	if (!cache->remote_room)
-		cache->remote_room = remote_room(cache);
-	/* Before it would hold too much, not after. */
-	if (bytes + payload_bytes(granules) > cache->remote_room) {
-		send_remotes(cache);
-		count = 0;
-		bytes = 0;
-	}
-	tag_set_state((struct tag *)block - 1, TAG_CACHED);
-	atomic_store_explicit(&cache->remote[count++], block, memory_order_relaxed);
-	bytes += payload_bytes(granules);
-	atomic_store_explicit(&cache->remote_bytes, bytes, memory_order_relaxed);
-	/* After the entry, as in bin_push(). */
-	atomic_store_explicit(&cache->remotes, count, memory_order_release);
-	if (count == REMOTE_MOST || bytes >= cache->remote_room)
-		send_remotes(cache);
-}
-
 void cache_flush(struct cache *cache)
 {
-	send_remotes(cache);
 	lock_take(&cache->plot->lock);
 	for (unsigned c = 1; c < CLASSES; c++)
 		if (bin_count(cache, c))
 			give_oldest(cache, c, bin_count(cache, c));
 	lock_drop(&cache->plot->lock);
-}
-
-/* Whether a remote block stands earlier in the array too: it was being sorted by owner. */
-static bool sent_twice(const struct cache *cache, unsigned i, const void *block)
-{
-	for (unsigned k = 0; k < i; k++)
-		if (atomic_load_explicit(&cache->remote[k], memory_order_relaxed) == block)
-			return true;
-	return false;
 }
 
 /* A block that a cache held, if it's still whole and nobody's. */
@@ -406,9 +357,6 @@ static bool salvageable(struct acre *arena, void *block)
 void cache_salvage(struct cache *cache)
 {
 	struct acre *arena = cache->arena;
-	char *base = arena_base(arena);
-	uint32_t own = cache->plot->id;
-	unsigned remotes = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
 
 	/*
 	 * The thread may have been anywhere in a push or a pop: then a block is lost, or is both
@@ -417,39 +365,17 @@ void cache_salvage(struct cache *cache)
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--) {
 			void *block = atomic_load_explicit(bottom(cache, c) + n, memory_order_relaxed);
-			uint64_t at;
+			uint64_t at = place_of(base_of(cache), block);
 
-			if (!salvageable(arena, block) || tag_plot((struct tag *)block - 1) != own)
-				continue;
-			at = place_of(base, block);
-			plot_give(arena, cache->plot, &at, 1);
+			if (salvageable(arena, block))
+				give(cache, &at, 1);
 		}
-	for (unsigned i = 0; i < remotes; i++) {
-		void *block = atomic_load_explicit(&cache->remote[i], memory_order_relaxed);
-		uint64_t at;
-		uint32_t owner;
-
-		if (!salvageable(arena, block) || sent_twice(cache, i, block))
-			continue;
-		at = place_of(base, block);
-		owner = tag_plot((struct tag *)block - 1);
-		if (owner) {
-			plot_post(plot_at(arena, owner), base, at, at, 1,
-				  payload_bytes(tag_size(tag_at(base, at))));
-		} else {
-			lock_take(&arena->lock);
-			commons_give(arena, at);
-			lock_drop(&arena->lock);
-		}
-	}
 	atomic_fetch_sub_explicit(&arena->caches_granted, cache->granted, memory_order_relaxed);
 	cache_init(cache, arena, cache->plot);
 }
 
 void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
 {
-	*blocks += atomic_load_explicit(&cache->remotes, memory_order_relaxed);
-	*bytes += atomic_load_explicit(&cache->remote_bytes, memory_order_relaxed);
 	for (unsigned c = 1; c < CLASSES; c++) {
 		size_t count = bin_count(cache, c);
 
@@ -463,7 +389,7 @@ static int check_entry(struct cache *cache, void *block, uint64_t granules)
 	struct line line = { 0 };
 	const struct tag *tag = (struct tag *)block - 1;
 
-	if (salvageable(cache->arena, block) && (!granules || tag_size(tag) == granules))
+	if (salvageable(cache->arena, block) && tag_size(tag) == granules)
 		return 0;
 	line_text(&line, "check: block ");
 	line_address(&line, block);
@@ -474,7 +400,6 @@ static int check_entry(struct cache *cache, void *block, uint64_t granules)
 
 int cache_check(struct cache *cache)
 {
-	unsigned remotes = atomic_load_explicit(&cache->remotes, memory_order_relaxed);
 	int faults = 0;
 
 	for (unsigned c = 1; c < CLASSES; c++)
@@ -483,9 +408,5 @@ int cache_check(struct cache *cache)
 					      atomic_load_explicit(bottom(cache, c) + n,
 								   memory_order_relaxed),
 					      class_granules(c));
-	for (unsigned i = 0; i < remotes; i++)
-		faults += check_entry(cache,
-				      atomic_load_explicit(&cache->remote[i], memory_order_relaxed),
-				      0);
 	return faults;
 }

@@ -10,8 +10,8 @@
  * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it
  * never exceeds the arena's cache_bytes. So the fast paths count nothing.
  *
- * Blocks of other plots go into `remote` and leave in batches: under their owner's lock if it's
- * free, else through its inbox.
+ * A bin takes blocks of any plot, and hands them out again as they are. Those that it gives back go
+ * home to their owners, in batches: under the owner's lock if it's free, else through its inbox.
  *
  * A cache is used by its thread alone, without a lock and without an atomic read-modify-write. Two
  * others look at it: acre_stats() reads the tops, and after a fork the child salvages the caches of
@@ -22,9 +22,6 @@
 
 #include "arena.h"
 #include "sizes.h"
-
-#define REMOTE_MOST	64u		/* blocks */
-#define REMOTE_BYTES	((size_t)128 << 10)
 
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
 
@@ -42,18 +39,13 @@ struct cache {
 	char *first;			/* a granule above base: less can't be a payload */
 	uint64_t size;			/* bytes from there on in which blocks are; 0 = nobody's cache */
 	uint32_t key;
-	uint32_t live;			/* a live block's face, but for the check bits */
 	struct bin bins[CACHE_BINS];
 
 	struct acre *arena;
 	struct plot *plot;
-	size_t granted;			/* sum of the limits and of remote_room, bytes */
-	size_t remote_room;		/* what `remote` may hold; 0 = nothing granted yet */
+	size_t granted;			/* sum of the limits, bytes */
 	unsigned victim;		/* the class whose limit is cut next */
 	unsigned denied;		/* how often a bin was to grow, and couldn't */
-	_Atomic uint32_t remotes;
-	_Atomic size_t remote_bytes;
-	entry remote[REMOTE_MOST];
 	entry entries[];
 };
 
@@ -110,9 +102,17 @@ static inline void *cache_take(struct cache *cache, size_t size)
 	return bin_pop(&cache->bins[granules_for(size)]);
 }
 
+/* The same for a block of up to 32 KiB that isn't small. */
+static inline void *cache_take_medium(struct cache *cache, size_t size)
+{
+	if (size > MEDIUM_BYTES)
+		return NULL;
+	return bin_pop(&cache->bins[class_of(granules_for(size))]);
+}
+
 /*
- * The fast path of free: a small live block of this thread's plot, and room in its bin. False: the
- * slow one must be taken, which also tells what is wrong.
+ * The fast path of free: a small live block, and room in its bin. False: the slow one must be taken,
+ * which also tells what is wrong.
  *
  * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path
  * finds out what it is. A large block's check bits never fit here (see tag_hash), so the bin's
@@ -131,13 +131,44 @@ static inline bool cache_put(struct cache *cache, void *block)
 	tag = (struct tag *)block - 1;
 	twice = tag_span(tag) & ~SPAN_PREV_FREE;
 	face = tag_face(tag);
-	if (RARELY(face != (cache->live | tag_hash_small((uint32_t)offset, twice, cache->key))))
+	if (RARELY((face & ~FACE_PLOT) !=
+		   (TAG_LIVE | tag_hash_small((uint32_t)offset, twice, cache->key))))
 		return false;
 	AT_HAND(twice);
 	twice = (uint8_t)twice;
 	bin = (struct bin *)((char *)cache->bins + twice * (sizeof(struct bin) / 2));
 	top = bin_top(bin);
 	if (RARELY(top == bin->limit))
+		return false;
+	SHADOW_RETIRE(block, payload_bytes(twice / 2));
+	SHADOW_HIDE(block, payload_bytes(twice / 2));
+	tag_set_face(tag, face ^ (TAG_LIVE ^ TAG_CACHED));
+	bin_push(bin, top, block);
+	return true;
+}
+
+/* The same for a block that isn't small, if it has just the size of a class. */
+static inline bool cache_put_medium(struct cache *cache, void *block)
+{
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
+	struct tag *tag = (struct tag *)block - 1;
+	uint32_t twice, face;
+	unsigned class;
+	struct bin *bin;
+	entry *top;
+
+	if (offset >= cache->size)
+		return false;
+	twice = tag_span(tag) & ~SPAN_PREV_FREE;
+	face = tag_face(tag);
+	if (twice > 2 * CLASSED_MOST ||
+	    (face & ~FACE_PLOT) !=
+		    ((TAG_LIVE | FACE_LARGE) ^ tag_hash_small((uint32_t)offset, twice, cache->key)))
+		return false;
+	class = class_of(twice / 2);
+	bin = &cache->bins[class];
+	top = bin_top(bin);
+	if (2 * class_granules(class) != twice || top == bin->limit)
 		return false;
 	SHADOW_RETIRE(block, payload_bytes(twice / 2));
 	SHADOW_HIDE(block, payload_bytes(twice / 2));
@@ -160,11 +191,8 @@ void cache_reach(struct cache *cache, const struct acre *arena);
 /* Takes a block of this class, which bin_pop() didn't have: refills the bin. NULL if full. */
 void *cache_refill(struct cache *cache, unsigned class);
 
-/* Puts a verified block of this plot, of just the class's size; false if it can't hold it. */
+/* Puts a verified block of just the class's size; false if the cache can't hold it. */
 bool cache_keep(struct cache *cache, void *block, unsigned class);
-
-/* Puts a verified block of another plot, or of the commons. */
-void cache_send(struct cache *cache, void *block, uint64_t granules);
 
 /* Gives back all that the cache holds. */
 void cache_flush(struct cache *cache);

@@ -149,8 +149,10 @@ static void *refused(size_t size)
 
 static __attribute__((noinline)) void *malloc_slowly(size_t size)
 {
-	void *block = acre_malloc(arena_of(), size);
+	void *block = cache_take_medium(acre_private_thread.home, size);
 
+	if (!block)
+		block = acre_malloc(arena_of(), size);
 	return block ? block : refused(size);
 }
 
@@ -165,7 +167,7 @@ PUBLIC void *malloc(size_t size)
 
 static __attribute__((noinline)) void free_slowly(void *block)
 {
-	if (block)
+	if (block && !cache_put_medium(acre_private_thread.home, block))
 		acre_free(arena_of(), block);
 }
 

@@ -1,9 +1,8 @@
 /*
  * Release: where a freed block goes when the fast path can't take it.
  *
- *	this thread's plot, size of a class     its cache, which may first give part of a bin back
- *	another plot's, up to 32 KiB            the cache's batch of remote frees
- *	all else                                its heap at once, under the owner's lock
+ *	just the size of a class	the thread's cache, which may first give part of a bin back
+ *	all else			its heap at once, under the owner's lock
  */
 #include "release.h"
 
@@ -69,17 +68,13 @@ static void give_directly(struct acre *arena, uint64_t at, uint32_t owner)
 	}
 }
 
-/* Into the cache, or on its way to its owner; false if the cache isn't for it. */
-static bool give_to_cache(struct cache *cache, void *block, uint64_t size, uint32_t owner)
+/* Into the cache; false if that isn't for it. */
+static bool give_to_cache(struct cache *cache, void *block, uint64_t size)
 {
 	unsigned class;
 
 	if (!cache->plot || size > CLASSED_MOST)
 		return false;
-	if (owner != cache->plot->id) {
-		cache_send(cache, block, size);
-		return true;
-	}
 	class = class_of(size);
 	return class_granules(class) == size && cache_keep(cache, block, class);
 }
@@ -95,7 +90,7 @@ void release(struct acre *arena, struct cache *cache, void *block)
 		cache_reach(cache, arena);
 	SHADOW_RETIRE(block, payload_bytes(size));
 	SHADOW_HIDE(block, payload_bytes(size));
-	if (!give_to_cache(cache, block, size, owner))
+	if (!give_to_cache(cache, block, size))
 		give_directly(arena, at, owner);
 	purge_maybe(arena, size * GRANULE);
 }

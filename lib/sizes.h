@@ -20,6 +20,7 @@
 #define SMALL_BYTES	((SMALL_GRANULES - 1) * GRANULE - TAG_BYTES)
 #define CLASSES		106u
 #define CLASSED_MOST	2049u	/* granules */
+#define MEDIUM_BYTES	(CLASSED_MOST * GRANULE - TAG_BYTES)
 
 /* Granules of the least block with this payload. size is at most SIZE_MAX - 32. */
 static inline uint64_t granules_for(size_t size)

@@ -166,12 +166,6 @@ static inline bool tag_prev_free(const struct tag *tag)
 	return tag_span(tag) & SPAN_PREV_FREE;
 }
 
-/* The face of a live small block of a plot, but for its check bits. */
-static inline uint32_t face_live(uint32_t plot)
-{
-	return TAG_LIVE | plot << FACE_PLOT_SHIFT;
-}
-
 /* The face of a block, whole. */
 static inline uint32_t face_of(uint64_t at, uint64_t granules, enum tag_state state, uint32_t plot,
 			       uint32_t key)
