@@ -38,7 +38,7 @@ PEERS = [
     debian("tcmalloc", "libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
     debian("tbbmalloc", "libtbbmalloc2", "libtbbmalloc_proxy.so.2"),
     built("acre", ".libs/libacre-malloc.so"),
-    # The limit: what is left when nothing is ever freed. It runs out of memory in some kernels.
+    # The limit: nothing is ever freed. It runs out of memory in some kernels.
     built("bump", "bench/.libs/bump.so", may_fail=True),
 ]
 
