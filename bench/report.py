@@ -1,4 +1,7 @@
 """Tables of the results, as text."""
+import datetime
+import os
+import platform
 import statistics
 
 from kernels import KERNEL, LATENCY, MEMORY
@@ -12,6 +15,18 @@ LATENCIES = [f"{call}_{share}" for call in ("malloc", "free")
 
 def cell(value, width, digits=2):
     return f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"
+
+
+def setting(rounds):
+    """The machine, the date and the rounds, in one line."""
+    model = "unknown processor"
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                model = " ".join(line.partition(":")[2].split())
+                break
+    return (f"{os.cpu_count()} x {model}, Linux {platform.release().split('-')[0]}, "
+            f"{' '.join(platform.libc_ver())}; {datetime.date.today()}; {rounds} rounds")
 
 
 def heading(text):
