@@ -62,7 +62,7 @@ SELECT sum(length(note)), avg(price) FROM item;
 
 
 def c_source(path, functions):
-    """A C file of many functions, with structures, tables, switches and loops that call each other."""
+    """A C file: functions that call each other, with structures, tables, switches and loops."""
     numbers = Numbers(2)
     with open(path, "w") as out:
         out.write("typedef unsigned long word;\n"
@@ -95,7 +95,7 @@ def c_source(path, functions):
                     other = numbers.below(number)
                     out.write(f"\tif (x > {numbers.below(500)}) {{\n"
                               f"\t\tstruct pair{other} inner = {{ x, sum, pair->list }};\n\n"
-                              f"\t\tsum += function{other}(&inner, x / 2, y + 1) + inner.b;\n\t}}\n")
+                              f"\t\tsum += function{other}(&inner, x / 2, y + 1);\n\t}}\n")
             out.write("\treturn sum + pair->a - pair->b;\n}\n\n")
 
 
@@ -144,7 +144,8 @@ def json_text(path, records):
                 "place": {"town": f"town {numbers.below(900)}", "at": [numbers.below(180),
                                                                       numbers.below(90)]},
                 "parts": [{"kind": numbers.pick(("wheel", "axle", "frame")), "count": part,
-                           "code": f"{numbers.below(2**30):x}"} for part in range(numbers.below(5))],
+                           "code": f"{numbers.below(2**30):x}"}
+                          for part in range(numbers.below(5))],
             }
             out.write(json.dumps(one) + (",\n" if number + 1 < records else "\n"))
         out.write("]\n")

@@ -1,7 +1,7 @@
 """Real programs: each does a fixed amount of work on fixed input, and its output is checked.
 
-These show what an allocator is worth in use: a program spends a small part of its time in malloc, and
-what it gains or loses by the placement of its blocks counts as well. Servers are in servers.py.
+These show what an allocator is worth in use: a program spends a small part of its time in malloc,
+and what it gains or loses by the placement of its blocks counts as well. Servers are in servers.py.
 """
 import dataclasses
 import hashlib
@@ -48,7 +48,7 @@ class Command:
         size = self.quick_size if quick else self.size
         expected = work / f"expected-{size}"
         if not expected.exists():
-            raise measure.Failed(f"{self.name} was not prepared for {size} units of work")
+            self.prepare(work, quick)
         sample = self.output(library, work, size)
         if self.digest(work) != expected.read_text():
             raise measure.Failed(f"{self.name} wrote something else than on the C library's malloc")
@@ -79,9 +79,9 @@ PROGRAMS = [
     Command("sqlite3", [package("sqlite3", "sqlite3", "a database in memory")],
             ["sqlite3", "-batch", "-bail", "-init", "/dev/null", ":memory:", ".read {input}"],
             60000, 12000, inputs.sql),
-    # Python's own allocator of small objects is switched off.
-    Command("python3", [package("python3", "python3", "objects, strings and JSON")],
-            ["python3", "-S", "-B", "{scripts}/objects.py", "{size}"], 6, 1,
+    # Python's own allocator of small objects is switched off. Debian's, not what PATH may hold.
+    Command("python3", [package("python3", "/usr/bin/python3", "objects, strings and JSON")],
+            ["/usr/bin/python3", "-S", "-B", "{scripts}/objects.py", "{size}"], 6, 1,
             env={"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}),
     Command("lua5.4", [package("lua5.4", "lua5.4", "tables and strings")],
             ["lua5.4", "{scripts}/tables.lua", "{size}"], 9, 2),

@@ -249,7 +249,8 @@ class MariaDb:
                 f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
                 "--pid-file=mariadbd.pid", "--skip-log-bin", "--performance-schema=off",
                 "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
-                "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--table-open-cache=64"]
+                "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
+                "--table-open-cache=64"]
         if os.geteuid() == 0:
             argv.append("--user=root")
         server = measure.start_measured(argv, library, cwd=data)

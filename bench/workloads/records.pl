@@ -2,8 +2,8 @@
 #
 #	PERL_HASH_SEED=0 perl records.pl ROUNDS
 #
-# It writes a log as a server would, takes it apart again and reports on it; what it prints depends on
-# ROUNDS alone.
+# It writes a log as a server would, takes it apart again and reports on it; what it prints depends
+# on ROUNDS alone.
 use strict;
 use warnings;
 use integer;
@@ -26,7 +26,8 @@ sub log_lines {
 	my @lines;
 	for my $number (1 .. $count) {
 		my $path = join "/", map { "p" . below(40) } 1 .. 1 + below(5);
-		push @lines, sprintf '10.%d.%d.%d - user%d [%02d:%02d] "%s /%s?id=%d&name=%s" %d %d',
+		push @lines, sprintf
+			'10.%d.%d.%d - user%d [%02d:%02d] "%s /%s?id=%d&name=%s" %d %d',
 			below(4), below(256), below(256), below(900), below(24), below(60),
 			(qw(GET POST PUT))[below(3)], $path, $number, "n" x below(40),
 			(200, 200, 301, 404, 500)[below(5)], below(100000);
@@ -44,7 +45,8 @@ sub take_apart {
 			($1, $2, $3, $4, $5, $6, $7, $8);
 		my %query = map { split /=/, $_, 2 } split /&/, $query;
 		push @{$users{$user}{paths}{$path}},
-			{ id => $query{id}, name => $query{name} // "", host => $host, bytes => $bytes };
+			{ id => $query{id}, name => $query{name} // "", host => $host,
+				bytes => $bytes };
 		$users{$user}{hours}{$hour}++;
 		$users{$user}{status}{"$verb $status"} .= "$query{id},";
 	}
@@ -64,7 +66,8 @@ sub report {
 			(my $shown = $path) =~ s{/p(\d+)}{"/" . sprintf "%03d", $1}ge;
 			$text .= "$user $shown $bytes\n";
 		}
-		$text .= join(" ", map { "$_=$one->{hours}{$_}" } sort keys %{$one->{hours}}) . "\n";
+		$text .= join(" ", map { "$_=$one->{hours}{$_}" }
+			sort keys %{$one->{hours}}) . "\n";
 		$text .= join(" ", map { "$_: " . length $one->{status}{$_} }
 			sort keys %{$one->{status}}) . "\n";
 	}

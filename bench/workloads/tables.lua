@@ -2,8 +2,8 @@
 --
 --	lua5.4 tables.lua ROUNDS
 --
--- What it prints depends on ROUNDS alone: nothing follows the order of pairs(), which Lua draws anew
--- in each process.
+-- What it prints depends on ROUNDS alone: nothing follows the order of pairs(), which Lua draws
+-- anew in each process.
 
 local state = 12345
 
