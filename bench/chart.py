@@ -9,18 +9,20 @@ from results import cpu
 TEXT = "#7a7a7a"
 GRID = "#9a9a9a"
 COLOURS = ["#d1662b", "#3b86d8", "#2f9e63", "#a565c4", "#c29a1c", "#cf4f72", "#4aa3a8", "#8c7558"]
-NEUTRAL = "#909090"     # of what is no rival: the limit
+LIMIT, LIMIT_COLOUR = "bump", "#909090"
 
 LABELS, PLOT, MARGIN = 130, 620, 50     # widths
 BAR, GAP = 9, 10                        # heights
-LEAST, MOST = 0.1, 10.0                 # ratios beyond are cut off, with their value beside the bar
+LEAST, MOST = 0.1, 10.0                 # a bar beyond is cut off, with its value beside it
 
 
 class Scale:
     """From a ratio to a place on the logarithmic axis."""
 
     def __init__(self, ratios):
-        ratios = [min(max(one, LEAST), MOST) for one in ratios] + [0.5, 2.0]
+        # With some room for the value beside a bar.
+        ratios = [min(max(factor * one, LEAST), MOST) for one in ratios for factor in (0.9, 1.1)]
+        ratios += [0.5, 2.0]
         steps = (0.1, 0.2, 0.5, 1, 2, 5, 10)
         self.low = max(step for step in steps if step <= min(ratios))
         self.high = min(step for step in steps if step >= max(ratios))
@@ -49,7 +51,8 @@ def colours_of(results):
     names = [name for name in results.allocators if name != results.reference]
     chosen = {}
     for name in names:
-        chosen[name] = NEUTRAL if name == "bump" else COLOURS[len(chosen) % len(COLOURS)]
+        colour = COLOURS[len(chosen) % len(COLOURS)]
+        chosen[name] = LIMIT_COLOUR if name == LIMIT else colour
     return chosen
 
 
@@ -67,7 +70,9 @@ def draw(results, setting):
     """The whole chart, or nothing to draw: then an empty string."""
     groups = groups_of(results)
     colours = colours_of(results)
-    ratios = [ratio for _, row in groups for ratio in row if ratio is not None]
+    # The limit would stretch the axis: its bars are cut off instead.
+    ratios = [ratio for _, row in groups for name, ratio in zip(results.allocators, row)
+              if ratio is not None and name != LIMIT]
     if not groups or not colours:
         return ""
     scale = Scale(ratios)

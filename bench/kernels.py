@@ -17,8 +17,12 @@ class Kernel:
     amount: int
     kind: str = KERNEL
 
-    def prepare(self, work):
-        pass
+    def missing(self):
+        """The tools that it needs and that aren't there."""
+        return []
+
+    def prepare(self, work, quick=False):
+        """Nothing: a kernel has no input."""
 
     def run(self, library, work, scale):
         """One run; what the program printed is in the sample's extra, by name."""

@@ -14,7 +14,7 @@ class Peer:
     library: str        # '' = none: the C library's own
     package: str = ""
     rival: bool = False
-    may_fail: bool = False
+    limit: bool = False     # may run out of memory
 
 
 def debian(name, package, file):
@@ -39,7 +39,7 @@ PEERS = [
     debian("tbbmalloc", "libtbbmalloc2", "libtbbmalloc_proxy.so.2"),
     built("acre", ".libs/libacre-malloc.so"),
     # The limit: nothing is ever freed. It runs out of memory in some kernels.
-    built("bump", "bench/.libs/bump.so", may_fail=True),
+    built("bump", "bench/.libs/bump.so", limit=True),
 ]
 
 
