@@ -1,4 +1,5 @@
 """A chart of CPU time as SVG: for each benchmark a bar for each allocator, from 1 = the reference."""
+import itertools
 import math
 from xml.sax.saxutils import escape
 
@@ -8,8 +9,10 @@ from results import cpu
 # Grey text and middle tones, which can be read on white and on black.
 TEXT = "#7a7a7a"
 GRID = "#9a9a9a"
-COLOURS = ["#d1662b", "#3b86d8", "#2f9e63", "#a565c4", "#c29a1c", "#cf4f72", "#4aa3a8", "#8c7558"]
-LIMIT, LIMIT_COLOUR = "bump", "#909090"
+COLOURS = {"glibc": "#8c7558", "jemalloc": "#d1662b", "mimalloc": "#c29a1c", "tcmalloc": "#2f9e63",
+           "tbbmalloc": "#a565c4", "acre": "#3b86d8", "bump": "#909090"}
+SPARE = ["#cf4f72", "#4aa3a8", "#7d7de0"]   # of further libraries
+LIMIT = "bump"
 
 LABELS, PLOT, MARGIN = 130, 620, 50     # widths
 BAR, GAP = 9, 10                        # heights
@@ -40,20 +43,19 @@ def text(x, y, content, anchor="start", size=11, weight="normal"):
 
 def groups_of(results):
     """Labels with a ratio for each allocator: the benchmarks, then their means."""
-    groups = [(benchmark, [results.ratio(benchmark, name, results.reference, cpu)
-                           for name in results.allocators])
+    def ratio(benchmark, name):
+        return results.ratio(benchmark, name, results.reference, cpu)
+
+    groups = [(benchmark, [ratio(benchmark, name) for name in results.allocators])
               for benchmark in results.benchmarks(*report.TIMED)]
-    ratio = lambda benchmark, name: results.ratio(benchmark, name, results.reference, cpu)
     return groups + list(report.means(results, ratio))
 
 
 def colours_of(results):
-    names = [name for name in results.allocators if name != results.reference]
-    chosen = {}
-    for name in names:
-        colour = COLOURS[len(chosen) % len(COLOURS)]
-        chosen[name] = LIMIT_COLOUR if name == LIMIT else colour
-    return chosen
+    """By name, in the order of the bars: an allocator has the same in every chart."""
+    spare = itertools.cycle(SPARE)
+    return {name: COLOURS.get(name) or next(spare)
+            for name in results.allocators if name != results.reference}
 
 
 def bar(scale, top, ratio, colour, tip):
