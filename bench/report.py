@@ -33,9 +33,10 @@ def heading(text):
     return f"\n{text}\n{'-' * len(text)}"
 
 
-def detail_head():
-    return (f"{'benchmark':16} {'allocator':10} {'CPU s':>8} {'least':>8} {'most':>8} {'to glibc':>9}"
-            f" {'to best':>8} {'wall s':>8} {'peak MiB':>9} {'to glibc':>9}")
+def detail_head(reference):
+    to = f"to {reference}"
+    return (f"{'benchmark':16} {'allocator':10}{'CPU s':>9}{'least':>9}{'most':>9}{to:>13}"
+            f"{'to best':>9}{'wall s':>9}{'peak MiB':>10}{to:>13}")
 
 
 def detail(results, benchmark):
@@ -49,11 +50,11 @@ def detail(results, benchmark):
             f"{'' if lines else benchmark:16} {name:10}"
             + cell(statistics.median(seconds) if seconds else None, 9, 3)
             + cell(min(seconds, default=None), 9, 3) + cell(max(seconds, default=None), 9, 3)
-            + cell(results.ratio(benchmark, name, results.reference, cpu), 10)
+            + cell(results.ratio(benchmark, name, results.reference, cpu), 13)
             + cell(results.to_best(benchmark, name, cpu), 9)
             + cell(results.median(benchmark, name, lambda sample: sample.wall), 9, 3)
             + cell(None if mebibytes is None else mebibytes / 1024, 10, 1)
-            + cell(results.ratio(benchmark, name, results.reference, peak), 10)
+            + cell(results.ratio(benchmark, name, results.reference, peak), 13)
             + ("  < best peer" if name == best else ""))
     return "\n".join(lines)
 
