@@ -1,8 +1,8 @@
 /*
- * An allocator that never frees, to be preloaded: what malloc costs when it does next to nothing, and
- * what it costs to never use memory again, since each page is a page fault. Something to compare with,
- * no allocator to use: it refuses once it holds a quarter of the machine's memory, and a realloc that
- * grows copies.
+ * An allocator that never frees, to be preloaded: what malloc costs when it does next to nothing,
+ * and what it costs to never use memory again, since each page is a page fault. Something to
+ * compare with, no allocator to use: it refuses once it holds a quarter of the machine's memory,
+ * and a realloc that grows copies.
  *
  * Each thread cuts its blocks off a slice of its own, so that threads meet once for each slice.
  */

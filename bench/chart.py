@@ -1,4 +1,4 @@
-"""A chart of CPU time as SVG: for each benchmark a bar for each allocator, from 1 = the reference."""
+"""A chart of CPU time as SVG: bars of each allocator's ratio to the reference, by benchmark."""
 import itertools
 import math
 from xml.sax.saxutils import escape

@@ -1,7 +1,7 @@
 """Our kernels: which there are, and how much work each does.
 
-The work is such that each takes about a second of CPU time under glibc on the machine of RESULTS.md;
-bench/kernels/ holds their code, and says in what the amounts are.
+The work is such that each takes about a second of CPU time under glibc on the machine of
+RESULTS.md; bench/kernels/ holds their code, and says in what the amounts are.
 """
 import dataclasses
 

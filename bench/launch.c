@@ -3,12 +3,13 @@
  *
  *	launch FD LIBRARY PROGRAM [ARGUMENT]...		an empty LIBRARY preloads nothing
  *
- * Writes to FD a line with the program's process id, and at its end a line with its wait status, its
- * user, system and wall time in microseconds and its peak resident memory in KiB. All of it counts
- * the program with the children that it waited for; the peak is the largest of them.
+ * Writes to FD a line with the program's process id, and at its end a line with its wait status,
+ * its user, system and wall time in microseconds and its peak resident memory in KiB. All of it
+ * counts the program with the children that it waited for; the peak is the largest of them.
  *
- * The peak comes from wait4. Linux lets it begin at the resident memory that the parent had when it
- * forked, tens of MiB in Python's case: so the parent is this small program, which is below any other.
+ * The peak comes from wait4. Linux lets it begin at the resident memory that the parent had when
+ * it forked, tens of MiB in Python's case: so the parent is this small program, which is below any
+ * other.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -77,7 +77,7 @@ class Measured:
         return self.launcher.poll() is None
 
     def wait(self, timeout=300, fine=()):
-        """Waits for the end. A status other than 0 raises Failed, a signal that isn't in fine, too."""
+        """Waits for the end. A status other than 0 is Failed, and a signal that isn't in fine."""
         try:
             self.launcher.wait(timeout)
         except subprocess.TimeoutExpired:

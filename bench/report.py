@@ -97,7 +97,8 @@ def matrices(results):
         yield matrix(results, "CPU time, ratio to the best peer of each benchmark", to_best(cpu))
     yield matrix(results, f"peak memory, ratio to {reference}", to_reference(peak))
     if len(results.rivals) > 1:
-        yield matrix(results, "peak memory, ratio to the best peer of each benchmark", to_best(peak))
+        yield matrix(results, "peak memory, ratio to the best peer of each benchmark",
+                     to_best(peak))
 
 
 def latencies(results):
@@ -121,7 +122,8 @@ def latencies(results):
 def memory(results):
     """The figures of the memory kernels: KiB, with the distance to the reference."""
     for benchmark in results.benchmarks(MEMORY):
-        lines = [heading(f"{benchmark}: KiB"), f"{'':10}{'KiB':>10}{'beyond ' + results.reference:>18}"]
+        lines = [heading(f"{benchmark}: KiB"),
+                 f"{'':10}{'KiB':>10}{'beyond ' + results.reference:>18}"]
         for name in results.allocators:
             kib = results.median(benchmark, name, only_figure)
             base = results.median(benchmark, results.reference, only_figure)

@@ -19,7 +19,7 @@ void __libc_free(void *block);
 
 static size_t (*usable_size)(void *block);
 
-/* Looked up in libc.so.6 itself: the next one in the search order would be the other allocator's. */
+/* Looked up in libc.so.6 itself: the next in the search order would be the other allocator's. */
 static void __attribute__((constructor)) find_usable_size(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);

@@ -104,7 +104,8 @@ done
 for module in bump shim; do
 	result "vectors on $module" figures 0 vectors "$build/bench/.libs/$module.so"
 	result "handover on $module" figures 0 handover "$build/bench/.libs/$module.so"
-	result "sort on $module" env LD_PRELOAD="$build/bench/.libs/$module.so" sort "$source/bootstrap"
+	result "sort on $module" \
+		env LD_PRELOAD="$build/bench/.libs/$module.so" sort "$source/bootstrap"
 done
 
 if command -v python3 >/dev/null; then

@@ -73,7 +73,7 @@ static void strings(long amount)
 }
 
 const struct kernel growth_kernels[] = {
-	{ "vectors", "16 vectors that grow by 1.5 or 2 times, to 128 bytes or up to 1 MiB", vectors },
+	{ "vectors", "16 vectors that grow by 1.5 or 2 times, to up to 1 MiB", vectors },
 	{ "strings", "10,000 strings that grow by 1 to 32 bytes, to at most 1,000", strings },
 	{ NULL, NULL, NULL },
 };

@@ -2,9 +2,9 @@
  * How long single calls take: each malloc and each free of a random replacement is timed by itself,
  * after a warm-up. Prints percentiles in ns. The amount is in thousands of replacements.
  *
- * The times go to logarithmic histograms, exact to 3 %, which aren't malloc's memory. What reading the
- * clock costs is taken off. A block is written to after its malloc was timed, so the page faults of
- * its own pages aren't counted, those of the allocator's are.
+ * The times go to logarithmic histograms, exact to 3 %, which aren't malloc's memory. What reading
+ * the clock costs is taken off. A block is written to after its malloc was timed, so the page
+ * faults of its own pages aren't counted, those of the allocator's are.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -238,6 +238,6 @@ static void latency_threads(long amount)
 const struct kernel latency_kernels[] = {
 	{ "latency-small", "each call timed: 1,000 blocks of 16 to 256 bytes", latency_small },
 	{ "latency-mixed", "each call timed: 10,000 blocks of mixed sizes", latency_mixed },
-	{ "latency-threads", "each call timed: 4 threads that also free each other's", latency_threads },
+	{ "latency-threads", "each call timed: 4 threads free each other's, too", latency_threads },
 	{ NULL, NULL, NULL },
 };

@@ -1,6 +1,6 @@
 /*
- * Fixed orders of allocating and freeing: at once, first in first out, and all after all. The amount
- * is in thousands of blocks, for the bursts in bursts of 100,000.
+ * Fixed orders of allocating and freeing: at once, first in first out, and all after all. The
+ * amount is in thousands of blocks, for the bursts in bursts of 100,000.
  */
 #include "kernel.h"
 

@@ -1,6 +1,6 @@
 /*
- * Blocks that another thread frees than the one that allocated them. Nobody spins: a thread that has
- * to wait sleeps, so that CPU time is what the allocator took.
+ * Blocks that another thread frees than the one that allocated them. Nobody spins: a thread that
+ * has to wait sleeps, so that CPU time is what the allocator took.
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -66,7 +66,7 @@ enum { SECTIONS = 16, SECTION = 256 };
 
 static struct {
 	long sections;
-	sem_t filled, empty;	/* sections: a semaphore for each block would cost more than malloc */
+	sem_t filled, empty;	/* sections: one for each block would cost more than malloc */
 	void *blocks[SECTIONS][SECTION];
 } ring;
 
@@ -101,7 +101,7 @@ static void run_ring(long amount)
 }
 
 const struct kernel remote_kernels[] = {
-	{ "handover", "4 threads that give batches of 500 small blocks to the next to free", handover },
+	{ "handover", "4 threads in a circle, each frees batches of the one before", handover },
 	{ "ring", "one thread allocates mixed sizes, another frees them in order", run_ring },
 	{ NULL, NULL, NULL },
 };

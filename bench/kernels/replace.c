@@ -1,7 +1,7 @@
 /*
- * Random replacement: a working set of a given number of blocks, of which one after the other, picked
- * at random, is freed and allocated anew in another size. What servers do, seen from afar. The amount
- * is in thousands of replacements.
+ * Random replacement: a working set of a given number of blocks, of which one after the other,
+ * picked at random, is freed and allocated anew in another size. What servers do, seen from afar.
+ * The amount is in thousands of replacements.
  */
 #include "kernel.h"
 

@@ -1,7 +1,7 @@
 /*
  * False sharing, as in the Hoard paper's cache-scratch and cache-thrash: small blocks of different
- * threads in one cache line make each write wait for the other core. The writes are most of the time,
- * and an allocator that keeps threads apart has no more than them. The amount is in rounds.
+ * threads in one cache line make each write wait for the other core. The writes are most of the
+ * time, and an allocator that keeps threads apart has no more than them. The amount is in rounds.
  */
 #include "kernel.h"
 
@@ -53,7 +53,7 @@ static void active(long amount)
 }
 
 const struct kernel sharing_kernels[] = {
-	{ "false-passive", "4 threads write to 8-byte blocks, after they freed some of main's", passive },
+	{ "false-passive", "4 threads write to 8-byte blocks, after freeing one of main's", passive },
 	{ "false-active", "4 threads write to 8-byte blocks of their own", active },
 	{ NULL, NULL, NULL },
 };

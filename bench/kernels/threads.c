@@ -111,7 +111,7 @@ static void churn(long amount)
 
 const struct kernel thread_kernels[] = {
 	{ "threads-8", "8 threads, each replaces among 2,000 blocks of its own", threads_8 },
-	{ "larson", "4 lines of threads: each replaces 20,000 blocks of those it inherits", larson },
+	{ "larson", "4 lines of threads: each replaces blocks that it inherits", larson },
 	{ "churn", "short threads, 10 at a time: each allocates 200 blocks and frees them", churn },
 	{ NULL, NULL, NULL },
 };
