@@ -15,7 +15,6 @@
 #include "plot.h"
 #include "report.h"
 
-#define BATCH_MOST	256u
 #define START_BLOCKS	8u
 #define START_BYTES	4096u
 #define VICTIMS		8u
@@ -196,10 +195,8 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		places[i] = place_of(base_of(cache),
 				     atomic_load_explicit(&oldest[i], memory_order_relaxed));
-	for (unsigned i = 0; i < left; i++)
-		atomic_store_explicit(&oldest[i],
-				      atomic_load_explicit(&oldest[i + count], memory_order_relaxed),
-				      memory_order_relaxed);
+	/* Nobody else looks at entries, but for fork's child. */
+	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
 	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
 	give(cache, places, count);
 }

@@ -23,6 +23,7 @@
 #include "arena.h"
 #include "sizes.h"
 
+#define BATCH_MOST	256u		/* blocks that move between a cache and its plot at a time */
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
 
 struct plot;

@@ -184,15 +184,10 @@ uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, un
 	return total;
 }
 
-uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint32_t key, enum tag_state state)
+_Noreturn void heap_unexpected(char *base, uint64_t at)
 {
-	const struct tag *tag = tag_at(base, at);
-	uint64_t size = tag_size(tag);
-
-	if (tag_face(tag) == face_of(at, size, state, plot, key))
-		return size;
 	report_misuse("free", payload_at(base, at), 0, 0,
-		      tag_state(tag) == TAG_FREE ?
+		      tag_state(tag_at(base, at)) == TAG_FREE ?
 			      "it is free already; it was freed twice, by two threads" :
 			      "its tag was overwritten; look for a write after free, or past the "
 			      "end of the block before");

@@ -87,11 +87,34 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
 		   uint64_t *merged);
 
+/* Aborts with a line: a block that came back isn't what it should be. */
+_Noreturn void heap_unexpected(char *base, uint64_t at);
+
 /*
  * The size of a block that comes back: its tag must be whole, and say this owner and this state.
  * Aborts with a line if it doesn't.
  */
-uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint32_t key, enum tag_state state);
+static inline uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint32_t key,
+				   enum tag_state state)
+{
+	const struct tag *tag = tag_at(base, at);
+	uint64_t size = tag_size(tag);
+
+	if (tag_face(tag) != face_of(at, size, state, plot, key))
+		heap_unexpected(base, at);
+	return size;
+}
+
+/* The same for a cached block of a plot, which is never so large that its size is in the face. */
+static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot, uint32_t key)
+{
+	const struct tag *tag = tag_at(base, at);
+	uint32_t size = tag_span(tag) >> 1;
+
+	if (tag_face(tag) != face_of(at, size, TAG_CACHED, plot, key))
+		heap_unexpected(base, at);
+	return size;
+}
 
 /*
  * Makes the used block at `at` size granules large, in place: a larger one needs a free block

@@ -13,6 +13,7 @@
 #define LEASE_MOST	((uint64_t)(4 << 20) / GRANULE)
 #define REPORT_BYTES	((int64_t)64 << 10)
 #define SPARE_MOST	LEASE_MOST
+#define SORT_FEW	8u
 
 /* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
@@ -215,49 +216,49 @@ unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, uns
 	return had;
 }
 
-static void reverse(uint64_t *places, unsigned count)
+/* [0, count) ascending, by insertion. */
+static void sort_few(uint64_t *places, unsigned count)
 {
-	for (unsigned i = 0, k = count - 1; i < k; i++, k--) {
+	for (unsigned i = 1; i < count; i++) {
 		uint64_t place = places[i];
+		unsigned k = i;
 
-		places[i] = places[k];
+		for (; k && places[k - 1] > place; k--)
+			places[k] = places[k - 1];
 		places[k] = place;
 	}
 }
 
-/*
- * Ascending: most batches are that already, or the other way round; else by Shell's sort, with the
- * gaps of Ciura (2001).
- */
+/* [0, half) and [half, count), each ascending, become one. */
+static void merge(uint64_t *places, unsigned half, unsigned count)
+{
+	uint64_t low[BATCH_MOST / 2];
+	unsigned i = 0, k = half, to = 0;
+
+	if (places[half - 1] < places[half])
+		return;
+	while (places[to] < places[half])
+		to++;
+	half -= to;
+	memcpy(low, places + to, half * sizeof(*low));
+	while (i < half && k < count) {
+		bool from_low = low[i] < places[k];
+
+		places[to++] = from_low ? low[i] : places[k];
+		i += from_low;
+		k += !from_low;
+	}
+	memcpy(places + to, low + i, (half - i) * sizeof(*low));
+}
+
+/* Ascending. Most batches are nearly that, so parts that are already in order cost a look. */
 static void sort(uint64_t *places, unsigned count)
 {
-	static const unsigned gaps[] = { 132, 57, 23, 10, 4, 1 };
-	unsigned first = 0;
-	unsigned rises = 0;
-
-	for (unsigned i = 1; i < count; i++)
-		rises += places[i - 1] < places[i];
-	if (rises + 1 == count)
-		return;
-	if (rises == 0) {
-		reverse(places, count);
-		return;
-	}
-	/* A gap is worth its pass in a batch of several times its size. */
-	while (gaps[first] > 1 && gaps[first] * 3 > count)
-		first++;
-	for (unsigned g = first; g < sizeof(gaps) / sizeof(*gaps); g++) {
-		unsigned gap = gaps[g];
-
-		for (unsigned i = gap; i < count; i++) {
-			uint64_t place = places[i];
-			unsigned k = i;
-
-			for (; k >= gap && places[k - gap] > place; k -= gap)
-				places[k] = places[k - gap];
-			places[k] = place;
-		}
-	}
+	for (unsigned at = 0; at < count; at += SORT_FEW)
+		sort_few(places + at, count - at < SORT_FEW ? count - at : SORT_FEW);
+	for (unsigned half = SORT_FEW; half < count; half *= 2)
+		for (unsigned at = 0; at + half < count; at += 2 * half)
+			merge(places + at, half, count - at < 2 * half ? count - at : 2 * half);
 }
 
 void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count)
@@ -281,7 +282,7 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 
 		/* Neighbours become one before the index hears of them. */
 		do {
-			size += heap_expect(base, at + size, plot->id, arena->key, TAG_CACHED);
+			size += heap_expect_cached(base, at + size, plot->id, arena->key);
 			tag_set_state(tag_at(base, places[k]), TAG_FREE);
 			k++;
 			blocks++;
@@ -340,7 +341,7 @@ void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uin
 void plot_drain(struct acre *arena, struct plot *plot)
 {
 	char *base = arena_base(arena);
-	uint64_t batch[256];
+	uint64_t batch[BATCH_MOST];
 	uint64_t blocks = 0;
 	uint64_t bytes = 0;
 	uint64_t at;
@@ -358,7 +359,7 @@ void plot_drain(struct acre *arena, struct plot *plot)
 	while (at) {
 		unsigned count = 0;
 
-		while (at && count < sizeof(batch) / sizeof(*batch)) {
+		while (at && count < BATCH_MOST) {
 			batch[count++] = at;
 			bytes += payload_bytes(heap_expect(base, at, plot->id, arena->key, TAG_CACHED));
 			at = link_of(base, at);

@@ -109,7 +109,7 @@ uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, ui
 unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
 		       uint64_t *places);
 
-/* Cached blocks of this plot are free again: count places, which are sorted here. */
+/* Cached blocks of this plot are free again: count places, at most BATCH_MOST, sorted here. */
 void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count);
 
 /* As heap_resize() and heap_slide(), for a block of this plot. */
