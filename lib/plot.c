@@ -187,31 +187,40 @@ uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, ui
 	return at;
 }
 
+/* Up to count blocks from lease number i, which has one; the number had. */
+static unsigned take_from(struct acre *arena, struct plot *plot, unsigned i, uint64_t size,
+			  unsigned count, uint64_t *places)
+{
+	char *base = arena_base(arena);
+	struct heap *heap = &plot_lease(arena, plot, i)->heap;
+	unsigned had = 0;
+	uint64_t at;
+
+	while (had < count && (at = heap_find(base, heap, size))) {
+		unsigned n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
+
+		dirt_mark(arena, at, n * size);
+		for (; n; n--, at += size)
+			places[had++] = at;
+	}
+	account(arena, plot, i, (int64_t)(had * size), had);
+	return had;
+}
+
 unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
 		       uint64_t *places)
 {
-	char *base = arena_base(arena);
 	unsigned had = 0;
 
-	while (had < count) {
-		unsigned i = lease_with(plot, 0, size);
-		struct heap *heap;
-		uint64_t at;
-		unsigned n;
-
-		if (i == plot->leases) {
-			/* Another lease is for the block that's needed, not for those to spare. */
-			if (had || !extend(arena, plot, size))
-				break;
-			continue;
-		}
-		heap = &plot_lease(arena, plot, i)->heap;
-		at = heap_find(base, heap, size);
-		n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
-		account(arena, plot, i, (int64_t)(n * size), n);
-		dirt_mark(arena, at, n * size);
-		for (unsigned k = 0; k < n; k++)
-			places[had++] = at + k * size;
+	for (unsigned i = 0; had < count;) {
+		i = lease_with(plot, i, size);
+		if (i < plot->leases)
+			had += take_from(arena, plot, i, size, count - had, places + had);
+		/* Another lease is for the block that's needed, not for those to spare. */
+		else if (had || !extend(arena, plot, size))
+			break;
+		else
+			i = 0;
 	}
 	return had;
 }
@@ -261,24 +270,20 @@ static void sort(uint64_t *places, unsigned count)
 			merge(places + at, half, count - at < 2 * half ? count - at : 2 * half);
 }
 
-void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count)
+/* The first blocks of count, ascending, that lie in lease number i are free again; how many. */
+static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const uint64_t *places,
+			unsigned count)
 {
 	char *base = arena_base(arena);
-	uint64_t bytes = 0;
-	uint64_t lease_end = 0;
-	unsigned i = 0;
+	struct heap *heap = &plot_lease(arena, plot, i)->heap;
+	int64_t used = (int64_t)heap->used;
+	unsigned k = 0;
 
-	sort(places, count);
-	for (unsigned k = 0; k < count;) {
+	while (k < count && places[k] < heap->end) {
 		uint64_t at = places[k];
 		uint64_t size = 0;
 		uint64_t merged;
 		unsigned blocks = 0;
-
-		if (at >= lease_end) {
-			i = lease_of(plot, at);
-			lease_end = plot_lease(arena, plot, i)->heap.end;
-		}
 
 		/* Neighbours become one before the index hears of them. */
 		do {
@@ -287,15 +292,30 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 			k++;
 			blocks++;
 		} while (k < count && places[k] == at + size);
-		heap_give(base, &plot_lease(arena, plot, i)->heap, at, size, blocks, &merged);
-		account(arena, plot, i, -(int64_t)size, -(int64_t)blocks);
-		if (lease_empty(arena, plot, i)) {
-			retire(arena, plot, i);
-			lease_end = 0;
-		}
-		bytes += size * GRANULE;
+		heap_give(base, heap, at, size, blocks, &merged);
 	}
-	atomic_fetch_add_explicit(&arena->freed_bytes, bytes, memory_order_relaxed);
+	account(arena, plot, i, (int64_t)heap->used - used, -(int64_t)k);
+	return k;
+}
+
+void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count)
+{
+	uint64_t used = plot->used;
+
+	sort(places, count);
+	while (count) {
+		unsigned i = lease_of(plot, *places);
+		unsigned given = give_to(arena, plot, i, places, count);
+		/* A link that was overwritten may lead to another plot's block. */
+		if (!given)
+			heap_unexpected(arena_base(arena), *places);
+		if (lease_empty(arena, plot, i))
+			retire(arena, plot, i);
+		places += given;
+		count -= given;
+	}
+	atomic_fetch_add_explicit(&arena->freed_bytes, (used - plot->used) * GRANULE,
+				  memory_order_relaxed);
 }
 
 bool plot_resize(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size)
