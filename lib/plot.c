@@ -76,7 +76,7 @@ static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
 {
 	char *base = arena_base(arena);
-	uint64_t wanted = plot->land / 4;
+	uint64_t wanted = plot->land / 8;
 	uint64_t least = arena->lease_least;
 	uint64_t granted = 0;
 	uint64_t overhead;
