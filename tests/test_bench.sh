@@ -92,6 +92,32 @@ assert [title.text for title in root.iter(space + "title")][0].startswith("pairs
 END
 }
 
+# ends SIGNAL STATUS: the kernel ends with bench/run, and its folder goes but by SIGKILL.
+ends() {
+	local status=0 pid
+	mkdir -p "$scratch/tmp"
+	BUILD=$build TMPDIR=$scratch/tmp python3 "$source/bench/run" --only pairs --peers glibc \
+		--scale 77 &
+	pid=$!
+	for _ in {1..300}; do
+		! runs || break
+		sleep 0.1
+	done
+	runs || return
+	kill "-$1" "$pid"
+	wait "$pid" || status=$?
+	for _ in {1..50}; do
+		runs || break
+		sleep 0.1
+	done
+	! runs && [ "$status" = "$2" ] && { [ "$1" = KILL ] || [ -z "$(ls -A "$scratch/tmp")" ]; }
+}
+
+# Whether there is a kernel of that scale; the brackets keep grep from finding itself.
+runs() {
+	grep -q -s -z -x '385000[0]' /proc/[0-9]*/cmdline
+}
+
 for name in $("$kernel" --list | cut -d ' ' -f 1); do
 	case $name in
 	latency-*)	count=10;;
@@ -113,6 +139,8 @@ if command -v python3 >/dev/null; then
 	result "bench/run compares" written
 	result "its CSV" csv_is_whole
 	result "its chart" svg_is_whole
+	result "SIGTERM ends all" ends TERM 143
+	result "SIGKILL ends what is measured" ends KILL 137
 	result "an unknown benchmark" refuses "there is no benchmark 'nope'" --only pairs,nope
 	result "an unknown peer" refuses "there is no peer 'nope'" --peers nope
 	result "no rounds" refuses "'0' is no number of at least 1" --rounds 0
