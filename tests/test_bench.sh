@@ -127,7 +127,7 @@ for name in $("$kernel" --list | cut -d ' ' -f 1); do
 	result "$name" figures "$count" "$name" ""
 	result "$name on the drop-in" figures "$count" "$name" "$build/.libs/libacre-malloc.so"
 done
-for module in bump shim; do
+for module in limit shim; do
 	result "vectors on $module" figures 0 vectors "$build/bench/.libs/$module.so"
 	result "handover on $module" figures 0 handover "$build/bench/.libs/$module.so"
 	result "sort on $module" \
