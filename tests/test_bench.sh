@@ -64,7 +64,14 @@ listed() {
 
 written() {
 	bench --only pairs,latency-small,trivial --peers glibc,acre --rounds 1 --scale 0.01 \
-		--csv "$scratch/runs.csv" --svg "$scratch/chart.svg"
+		--csv "$scratch/runs.csv" --svg "$scratch/chart.svg" | tee "$scratch/report"
+}
+
+summarized() {
+	cat "$scratch/report"
+	grep -q '^summary: geometric means of the ratios to glibc$' "$scratch/report" &&
+		grep -E -q '^acre to glibc, CPU time: kernels [0-9.]+$' "$scratch/report" &&
+		grep -E -q '^ +highest: pairs [0-9.]+$' "$scratch/report"
 }
 
 csv_is_whole() {
@@ -137,6 +144,7 @@ done
 if command -v python3 >/dev/null; then
 	result "bench/run knows the kernels" listed
 	result "bench/run compares" written
+	result "its summary" summarized
 	result "its CSV" csv_is_whole
 	result "its chart" svg_is_whole
 	result "SIGTERM ends all" ends TERM 143
