@@ -67,6 +67,7 @@ void acre_free_sized(struct acre *arena, void *block, size_t size)
 void *acre_realloc(struct acre *arena, void *block, size_t size)
 {
 	struct cache *cache;
+	void *fresh;
 
 	if (!block)
 		return acre_malloc(arena, size);
@@ -75,8 +76,10 @@ void *acre_realloc(struct acre *arena, void *block, size_t size)
 		return NULL;
 	}
 	cache = thread_cache(arena);
-	block = resize(arena, cache, block, size);
-	return block ? block : supply_refuse(arena, cache);
+	fresh = cache_resize(cache, block, size);
+	if (!fresh)
+		fresh = resize(arena, cache, block, size);
+	return fresh ? fresh : supply_refuse(arena, cache);
 }
 
 void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size)

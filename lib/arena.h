@@ -32,9 +32,8 @@
 /* Asked for in one request, this can't be had from any arena. */
 #define REQUEST_MOST	ARENA_MOST
 
-/* Where in a cache the entries of each class lie, the same for all caches of an arena. */
+/* The most blocks that a cache keeps of each class, and its entries for them. */
 struct cache_plan {
-	uint32_t first[CLASSES];
 	uint16_t most[CLASSES];
 	uint32_t entries;
 };

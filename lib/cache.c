@@ -20,7 +20,9 @@
 #define VICTIMS		8u
 #define PATIENCE	32u
 
-static entry nothing[1];
+const uint64_t cache_no_block[2] = { 0, 0 };
+
+static entry nothing[1] = { NO_BLOCK };
 
 #define NO_BIN		{ nothing, nothing }
 #define NO_BINS_2	NO_BIN, NO_BIN
@@ -33,6 +35,7 @@ struct cache cache_none = {
 };
 
 _Static_assert(CACHE_BINS == 4 * 32 && CLASSES <= CACHE_BINS, "every bin of cache_none is empty");
+_Static_assert(ROW_LEAST << (ROW_SIZES - 1) == BATCH_MOST, "the longest row is as long as a batch");
 
 static uint64_t class_bytes(unsigned class)
 {
@@ -41,20 +44,17 @@ static uint64_t class_bytes(unsigned class)
 
 void cache_plan_init(struct cache_plan *plan, size_t budget)
 {
-	uint32_t next = 0;
+	uint32_t sum = 1;
 
-	for (unsigned c = 0; c < CLASSES; c++) {
-		size_t most = 0;
+	plan->most[0] = 0;
+	for (unsigned c = 1; c < CLASSES; c++) {
+		size_t most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
 
-		if (c) {
-			most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
-			most = most < 4 ? 4 : most > BATCH_MOST ? BATCH_MOST : most;
-		}
-		plan->first[c] = next;
+		most = most < 4 ? 4 : most > BATCH_MOST ? BATCH_MOST : most;
 		plan->most[c] = (uint16_t)most;
-		next += (uint32_t)most + 1;
+		sum += (uint32_t)most + 1;
 	}
-	plan->entries = next;
+	plan->entries = sum;
 }
 
 size_t cache_size(const struct cache_plan *plan)
@@ -69,7 +69,7 @@ static char *base_of(const struct cache *cache)
 
 static entry *bottom(const struct cache *cache, unsigned class)
 {
-	return (entry *)(uintptr_t)cache->entries + cache->arena->plan.first[class];
+	return (entry *)(uintptr_t)cache->entries + cache->row[class];
 }
 
 static unsigned bin_count(const struct cache *cache, unsigned class)
@@ -99,15 +99,14 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	cache->granted = 0;
 	cache->victim = 1;
 	cache->denied = 0;
+	cache->used = 1;
+	memset(cache->spare, 0, sizeof(cache->spare));
+	memset(cache->row, 0, sizeof(cache->row));
+	memset(cache->row_size, 0, sizeof(cache->row_size));
+	atomic_store_explicit(cache->entries, NO_BLOCK, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
-		/*
-		 * A bin that stands for no class shares the sentinel of class 0: empty, and full.
-		 */
-		entry *none = bottom(cache, c < CLASSES ? c : 0);
-
-		atomic_store_explicit(none, NULL, memory_order_relaxed);
-		atomic_store_explicit(&cache->bins[c].top, none, memory_order_relaxed);
-		cache->bins[c].limit = none;
+		atomic_store_explicit(&cache->bins[c].top, cache->entries, memory_order_relaxed);
+		cache->bins[c].limit = cache->entries;
 	}
 }
 
@@ -224,6 +223,12 @@ static bool grant(struct cache *cache, size_t bytes)
 	return true;
 }
 
+static void ungrant(struct cache *cache, size_t bytes)
+{
+	cache->granted -= bytes;
+	atomic_fetch_sub_explicit(&cache->arena->caches_granted, bytes, memory_order_relaxed);
+}
+
 /* Halves the limits of some other classes, and gives back what they then hold too much. */
 static void take_from_others(struct cache *cache, unsigned class)
 {
@@ -246,8 +251,66 @@ static void take_from_others(struct cache *cache, unsigned class)
 		victims++;
 	}
 	lock_drop(&cache->plot->lock);
-	cache->granted -= released;
-	atomic_fetch_sub_explicit(&cache->arena->caches_granted, released, memory_order_relaxed);
+	ungrant(cache, released);
+}
+
+/* A row of this size; 0 if all entries are in use. */
+static uint16_t take_row(struct cache *cache, unsigned size)
+{
+	uint16_t row = cache->spare[size];
+	unsigned end = cache->used + (ROW_LEAST << size) + 1;
+
+	if (row) {
+		cache->spare[size] = (uint16_t)(uintptr_t)atomic_load_explicit(
+			&cache->entries[row], memory_order_relaxed);
+		return row;
+	}
+	if (end > cache->arena->plan.entries)
+		return 0;
+	row = cache->used;
+	cache->used = (uint16_t)end;
+	return row;
+}
+
+static void give_row(struct cache *cache, unsigned size, uint16_t row)
+{
+	atomic_store_explicit(&cache->entries[row], (void *)(uintptr_t)cache->spare[size],
+			      memory_order_relaxed);
+	cache->spare[size] = row;
+}
+
+/* Gives a class a row for so many blocks; false if there's none. */
+static bool lengthen(struct cache *cache, unsigned class, unsigned blocks)
+{
+	struct bin *bin = &cache->bins[class];
+	unsigned count = bin_count(cache, class);
+	unsigned limit = bin_limit(cache, class);
+	uint16_t had = cache->row[class];
+	unsigned had_size = cache->row_size[class];
+	unsigned size = had_size;
+	entry *to;
+	uint16_t row;
+
+	if (had && ROW_LEAST << had_size >= blocks)
+		return true;
+	while (ROW_LEAST << size < blocks)
+		size++;
+	row = take_row(cache, size);
+	if (!row)
+		return false;
+	to = cache->entries + row;
+	/* Under the lock, for acre_stats(), and for the child of a fork, who both count the blocks. */
+	lock_take(&cache->plot->lock);
+	atomic_store_explicit(to, NO_BLOCK, memory_order_relaxed);
+	memcpy((void *)(to + 1), (void *)(bottom(cache, class) + 1), count * sizeof(*to));
+	cache->row[class] = row;
+	cache->row_size[class] = (uint8_t)size;
+	atomic_store_explicit(&bin->top, to + count, memory_order_relaxed);
+	bin->limit = to + limit;
+	lock_drop(&cache->plot->lock);
+	if (had)
+		give_row(cache, had_size, had);
+	return true;
 }
 
 /* Doubles the limit of a class if it may. */
@@ -275,7 +338,10 @@ static void widen(struct cache *cache, unsigned class)
 		if (!grant(cache, bytes))
 			return;
 	}
-	set_limit(cache, class, wider);
+	if (lengthen(cache, class, wider))
+		set_limit(cache, class, wider);
+	else
+		ungrant(cache, bytes);
 }
 
 void *cache_refill(struct cache *cache, unsigned class)

@@ -1,11 +1,15 @@
 /*
  * Cache: a thread's free blocks, by class, ready to be handed out again.
  *
- * Each class has an array of pointers, used as a stack. The entry below the first is NULL, so that
- * one load tells both whether there's a block and which.
+ * Each class has a row of pointers, used as a stack. The entry below the first points to what looks
+ * like a block that isn't cached: so one look at a tag tells both whether there's a block and
+ * whether it's sound.
  *
- *	entries of a class:   NULL | block | block | block |   .   .   . |   .   .   .
- *	                                            ^ top                  ^ limit     ^ most
+ *	row of a class:   NO_BLOCK | block | block | block |   .   .   . |   .   .   .
+ *	                                            ^ top                  ^ limit     ^ end
+ *
+ * A class that isn't used has no row; a row that becomes too short is exchanged for one twice as
+ * long. So a thread that uses little touches few pages of its slab.
  *
  * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it
  * never exceeds the arena's cache_bytes. So the fast paths count nothing.
@@ -20,10 +24,14 @@
 #ifndef ACRE_CACHE_H
 #define ACRE_CACHE_H
 
+#include <string.h>
+
 #include "arena.h"
 #include "sizes.h"
 
 #define BATCH_MOST	256u		/* blocks that move between a cache and its plot at a time */
+#define ROW_LEAST	8u		/* blocks in the shortest rows */
+#define ROW_SIZES	6u		/* each twice the one before */
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
 
 struct plot;
@@ -47,7 +55,11 @@ struct cache {
 	size_t granted;			/* sum of the limits, bytes */
 	unsigned victim;		/* the class whose limit is cut next */
 	unsigned denied;		/* how often a bin was to grow, and couldn't */
-	entry entries[];
+	uint16_t used;			/* entries in rows so far */
+	uint16_t spare[ROW_SIZES];	/* the first row of each size that isn't in use; 0 = none */
+	uint16_t row[CLASSES];		/* of each class; 0 = none */
+	uint8_t row_size[CLASSES];	/* ROW_LEAST << this are the blocks that it can hold */
+	entry entries[];		/* the rows; the first entry is the empty row's */
 };
 
 /* What a thread without a cache uses: it has no block and takes none. */
@@ -67,20 +79,23 @@ static inline entry *bin_top(const struct bin *bin)
 	return atomic_load_explicit(&bin->top, memory_order_relaxed);
 }
 
+/* The lowest entry of each row: a pointer that isn't a block, with a tag that isn't a cached one's. */
+extern const uint64_t cache_no_block[2];
+#define NO_BLOCK ((void *)(uintptr_t)&cache_no_block[1])
+
 /* Takes the uppermost block; NULL if there is none, or its tag isn't that of a cached one. */
 static inline void *bin_pop(struct bin *bin)
 {
 	entry *top = bin_top(bin);
 	void *block = atomic_load_explicit(top, memory_order_relaxed);
-	struct tag *tag;
-	uint32_t face;
+	struct tag *tag = (struct tag *)block - 1;
+	uint32_t face = tag_face(tag);
 
-	if (RARELY(!block))
-		return NULL;
-	tag = (struct tag *)block - 1;
-	face = tag_face(tag);
 	if (RARELY(face_state(face) != TAG_CACHED))
 		return NULL;
+	/* A row has no null pointer: so the caller's look whether there's a block costs nothing. */
+	if (!block)
+		__builtin_unreachable();
 	atomic_store_explicit(&bin->top, top - 1, memory_order_relaxed);
 	tag_set_face(tag, face ^ (TAG_CACHED ^ TAG_LIVE));
 	SHADOW_SHOW(block, payload_bytes(tag_size(tag)));
@@ -112,40 +127,77 @@ static inline void *cache_take_medium(struct cache *cache, size_t size)
 }
 
 /*
- * The fast path of free: a small live block, and room in its bin. False: the slow one must be taken,
- * which also tells what is wrong.
+ * Whether it's a small live block, for sure: its face, and its size as an offset into the bins.
  *
  * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path
- * finds out what it is. A large block's check bits never fit here (see tag_hash), so the bin's
- * number is cut to the bins there are, and needs no comparison.
+ * finds out what it is. A large block's check bits never fit here (see tag_hash), so the size is cut
+ * to the bins that there are, and needs no comparison.
  */
-static inline bool cache_put(struct cache *cache, void *block)
+static inline bool cache_small(const struct cache *cache, const void *block, uint32_t *face,
+			       uint32_t *twice)
 {
 	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
-	struct tag *tag;
-	uint32_t twice, face;
-	struct bin *bin;
-	entry *top;
+	const struct tag *tag = (const struct tag *)block - 1;
+	uint32_t span, hash;
 
 	if (RARELY(offset >= cache->size))
 		return false;
-	tag = (struct tag *)block - 1;
-	twice = tag_span(tag) & ~SPAN_PREV_FREE;
-	face = tag_face(tag);
-	if (RARELY((face & ~FACE_PLOT) !=
-		   (TAG_LIVE | tag_hash_small((uint32_t)offset, twice, cache->key))))
+	span = tag_span(tag) & ~SPAN_PREV_FREE;
+	*face = tag_face(tag);
+	hash = tag_hash_small((uint32_t)offset, span, cache->key);
+	/* Whatever plot's it is. */
+	if (RARELY((*face ^ (TAG_LIVE | hash)) & ~FACE_PLOT))
 		return false;
-	AT_HAND(twice);
-	twice = (uint8_t)twice;
+	AT_HAND(span);
+	*twice = (uint8_t)span;
+	return true;
+}
+
+/*
+ * The fast path of free: a small live block, and room in its bin. False: the slow one must be taken,
+ * which also tells what is wrong.
+ */
+static inline bool cache_put(struct cache *cache, void *block)
+{
+	uint32_t face, twice;
+	struct bin *bin;
+	entry *top;
+
+	if (!cache_small(cache, block, &face, &twice))
+		return false;
 	bin = (struct bin *)((char *)cache->bins + twice * (sizeof(struct bin) / 2));
 	top = bin_top(bin);
 	if (RARELY(top == bin->limit))
 		return false;
 	SHADOW_RETIRE(block, payload_bytes(twice / 2));
 	SHADOW_HIDE(block, payload_bytes(twice / 2));
-	tag_set_face(tag, face ^ (TAG_LIVE ^ TAG_CACHED));
+	tag_set_face((struct tag *)block - 1, face ^ (TAG_LIVE ^ TAG_CACHED));
 	bin_push(bin, top, block);
 	return true;
+}
+
+/*
+ * The fast path of realloc: a small block that stays as it is, or whose content goes into another
+ * from the cache. NULL: the slow path must be taken.
+ */
+static inline void *cache_resize(struct cache *cache, void *block, size_t size)
+{
+	uint32_t face, twice;
+	uint64_t granules;
+	void *fresh;
+
+	if (!size || size > SMALL_BYTES || !cache_small(cache, block, &face, &twice))
+		return NULL;
+	granules = granules_for(size);
+	if (granules <= twice / 2)
+		return resize_splits(twice / 2, granules) ? NULL : block;
+	fresh = bin_pop(&cache->bins[granules]);
+	if (!fresh)
+		return NULL;
+	memcpy(fresh, block, payload_bytes(twice / 2));
+	if (!cache_put(cache, block))
+		acre_free(cache->arena, block);
+	return fresh;
 }
 
 /* The same for a block that isn't small, if it has just the size of a class. */

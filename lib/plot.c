@@ -14,6 +14,7 @@
 #define REPORT_BYTES	((int64_t)64 << 10)
 #define SPARE_MOST	LEASE_MOST
 #define SORT_FEW	8u
+#define SORT_DENSE	4096u	/* granules */
 
 /* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
@@ -260,9 +261,37 @@ static void merge(uint64_t *places, unsigned half, unsigned count)
 	memcpy(places + to, low + i, (half - i) * sizeof(*low));
 }
 
-/* Ascending. Most batches are nearly that, so parts that are already in order cost a look. */
+/* Ascending, by a bit for each place; false if they lie too far apart. */
+static bool sort_dense(uint64_t *places, unsigned count)
+{
+	uint64_t bits[SORT_DENSE / 64];
+	uint64_t low = places[0];
+	uint64_t high = places[0];
+	unsigned to = 0;
+
+	for (unsigned i = 1; i < count; i++) {
+		low = places[i] < low ? places[i] : low;
+		high = places[i] > high ? places[i] : high;
+	}
+	if (high - low >= SORT_DENSE)
+		return false;
+	memset(bits, 0, ((high - low) / 64 + 1) * sizeof(*bits));
+	for (unsigned i = 0; i < count; i++)
+		bits[(places[i] - low) / 64] |= UINT64_C(1) << (places[i] - low) % 64;
+	for (uint64_t word = 0; word <= (high - low) / 64; word++)
+		for (uint64_t rest = bits[word]; rest; rest &= rest - 1)
+			places[to++] = low + word * 64 + (unsigned)__builtin_ctzll(rest);
+	/* A place that was there twice is one block, freed twice. */
+	while (to < count)
+		places[to++] = high;
+	return true;
+}
+
+/* Ascending. Parts that are already in order cost a look. */
 static void sort(uint64_t *places, unsigned count)
 {
+	if (count >= SORT_FEW && sort_dense(places, count))
+		return;
 	for (unsigned at = 0; at < count; at += SORT_FEW)
 		sort_few(places + at, count - at < SORT_FEW ? count - at : SORT_FEW);
 	for (unsigned half = SORT_FEW; half < count; half *= 2)

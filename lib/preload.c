@@ -197,8 +197,10 @@ PUBLIC void *calloc(size_t count, size_t size)
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
 PUBLIC void *realloc(void *block, size_t size)
 {
-	void *fresh = acre_realloc(arena_of(), block, size);
+	void *fresh = cache_resize(acre_private_thread.home, block, size);
 
+	if (!fresh)
+		fresh = acre_realloc(arena_of(), block, size);
 	return fresh || (block && !size) ? fresh : refused(size);
 }
 

@@ -4,6 +4,7 @@
  *	smaller     the tail is split off, where it's worth it
  *	larger      into the free block behind
  *	            into the one before, which moves a payload that isn't large
+ *	            (but with a cache, neither where that has the block: up to 1,032 bytes)
  *	            to a new block, copied; or its pages moved, where the payload is large
  *	            into the one before after all, when there's no new block
  */
@@ -73,7 +74,7 @@ static uint64_t round_granules(const struct acre *arena, uint64_t granules)
 /* Whether splitting off the tail is worth a lock; exact placement has no choice. */
 static bool worth_splitting(const struct acre *arena, uint64_t had, uint64_t size)
 {
-	return size < had && (!arena->plot_bytes || had - size >= 4 + had / 8);
+	return size < had && (!arena->plot_bytes || resize_splits(had, size));
 }
 
 /* The content of a large block goes over to another by moving its whole pages. */
@@ -158,9 +159,14 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 		}
 		return block;
 	}
-	place = may_grow(base, at, had, granules) ? grow_here(arena, at, owner, granules) : 0;
-	if (!place && had <= SLIDE_MOST && tag_prev_free(tag_at(base, at)))
-		place = slide(arena, at, owner, granules);
+	place = 0;
+	/* A small block is copied sooner than a lock is taken. */
+	if (granules >= SMALL_GRANULES || !cache->plot) {
+		if (may_grow(base, at, had, granules))
+			place = grow_here(arena, at, owner, granules);
+		if (!place && had <= SLIDE_MOST && tag_prev_free(tag_at(base, at)))
+			place = slide(arena, at, owner, granules);
+	}
 	if (!place) {
 		void *fresh = move(arena, cache, at, had, size);
 

@@ -43,6 +43,12 @@ static inline unsigned class_of(uint64_t granules)
 	return SMALL_CLASSES + (log - 6) * 8 + eighth;
 }
 
+/* Whether it's worth a lock to split off what a block has too much, where caches are in use. */
+static inline bool resize_splits(uint64_t had, uint64_t size)
+{
+	return had - size >= 4 + had / 8;
+}
+
 /* Granules of the blocks of a class. */
 static inline uint64_t class_granules(unsigned class)
 {

@@ -56,9 +56,14 @@ def row(label, *cells):
 
 
 def ratio_row(label, ours, theirs, form):
-    """Medians of two sets of rounds beside each other, and how far apart they are."""
+    """Medians of two sets of rounds beside each other, and how far apart they are; in brackets
+    where the two sets overlap."""
     a, a_spread = spread(ours)
     b, b_spread = spread(theirs)
     far = f"{(a / b - 1) * 100:+.1f} %" if b else "-"
+    if b and min(ours) <= max(theirs) and min(theirs) <= max(ours):
+        far = f"({far})"
+    else:
+        far += " "
     row(label, *(f"{format(middle, form)} \u00b1{width:2.0f} %"
                  for middle, width in ((a, a_spread), (b, b_spread))), far)

@@ -35,7 +35,7 @@ void fail_at(const char *file, int line, const char *condition, const char *form
 
 void skip(const char *why)
 {
-	fprintf(stderr, "# left out here: %s\n", why);
+	dprintf(STDOUT_FILENO, "# left out here: %s\n", why);
 }
 
 /*

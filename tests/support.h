@@ -68,7 +68,7 @@ _Noreturn void fail_at(const char *file, int line, const char *condition, const 
 			fail_at(__FILE__, __LINE__, #condition, __VA_ARGS__); \
 	} while (0)
 
-/* Says on stderr why a test is left out here; the test then returns. */
+/* Says why a test is left out here, which tap-run reports as a skip; the test then returns. */
 void skip(const char *why);
 
 /* Random numbers: splitmix64, one state per thread. */

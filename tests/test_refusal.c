@@ -217,6 +217,7 @@ START_TEST(no_refusal_while_a_free_block_fits)
 	struct dice dice = dice_from(43 + (uint64_t)_i);
 	struct image image = { 0 };
 	static struct piece pieces[3000];
+	int steps = SCALE(60000, 5000);
 	size_t refused = 0;
 
 	memset(pieces, 0, sizeof(pieces));
@@ -226,7 +227,7 @@ START_TEST(no_refusal_while_a_free_block_fits)
 		sem_init(&players[i].done, 0, 0);
 		threads[i] = start(play, &players[i]);
 	}
-	for (int step = 0; step < SCALE(60000, 5000); step++) {
+	for (int step = 0; step < steps; step++) {
 		struct player *player = &players[roll_between(&dice, 0, TURNS - 1)];
 		struct piece *piece = &pieces[roll_between(&dice, 0, COUNT_OF(pieces) - 1)];
 		bool freed = piece->block;
@@ -251,7 +252,8 @@ START_TEST(no_refusal_while_a_free_block_fits)
 			refusal_must_be_right(arena, piece, player->alignment, &image);
 		}
 	}
-	must(refused > SCALE(100, 20), "only %zu refusals", refused);
+	/* Of small sizes one step in 75 is refused, counting those that fill the arena. */
+	must(refused > (size_t)steps / 250, "only %zu refusals", refused);
 	for (size_t i = 0; i < TURNS; i++) {
 		players[i].piece = NULL;
 		sem_post(&players[i].turn);
