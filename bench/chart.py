@@ -10,9 +10,9 @@ from results import cpu
 TEXT = "#7a7a7a"
 GRID = "#9a9a9a"
 COLOURS = {"glibc": "#8c7558", "jemalloc": "#d1662b", "mimalloc": "#c29a1c", "tcmalloc": "#2f9e63",
-           "tbbmalloc": "#a565c4", "acre": "#3b86d8", "bump": "#909090"}
+           "tbbmalloc": "#a565c4", "acre": "#3b86d8", "limit": "#909090"}
 SPARE = ["#cf4f72", "#4aa3a8", "#7d7de0"]   # of further libraries
-LIMIT = "bump"
+LIMIT = "limit"
 
 LABELS, PLOT, MARGIN = 130, 620, 50     # widths
 BAR, GAP = 9, 10                        # heights

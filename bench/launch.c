@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +37,19 @@ static long long now(void)
 	return (long long)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-static void become(char **argv)
+/* Whether nobody reads from a pipe any more. */
+static int abandoned(int fd)
+{
+	struct pollfd pipe = { .fd = fd };
+
+	return poll(&pipe, 1, 0) > 0 && (pipe.revents & (POLLERR | POLLNVAL));
+}
+
+static void become(char **argv, pid_t launcher)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != launcher)
+		_exit(1);
 	/* Set here, not in the launcher: it would be under the library, too. */
 	if (argv[2][0])
 		setenv("LD_PRELOAD", argv[2], 1);
@@ -52,9 +63,9 @@ static void become(char **argv)
 int main(int argc, char **argv)
 {
 	struct rusage used;
+	pid_t self, child;
 	long long begin;
 	int status, fd;
-	pid_t child;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: %s FD LIBRARY PROGRAM [ARGUMENT]...\n", argv[0]);
@@ -62,10 +73,21 @@ int main(int argc, char **argv)
 	}
 	fd = atoi(argv[1]);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	/*
+	 * bench/run ends what it has started, unless it is killed itself: then a server would live
+	 * on. So we end with it, and the program with us. A parent that has died before the signal
+	 * is asked for sends none: hence a look at the pipe here, and at the parent in become().
+	 */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (abandoned(fd)) {
+		fprintf(stderr, "launch: nobody reads from %d\n", fd);
+		return 1;
+	}
+	self = getpid();
 	begin = now();
 	child = fork();
 	if (child == 0)
-		become(argv);
+		become(argv, self);
 	if (child < 0) {
 		perror("launch: fork");
 		return 1;

@@ -28,6 +28,15 @@ class Sample:
     extra: dict = dataclasses.field(default_factory=dict)
 
 
+def kill_group(leader):
+    """Ends a process that was started in a session of its own, and what it has started there."""
+    try:
+        os.killpg(leader.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    leader.wait()
+
+
 class Measured:
     """A program that runs. Leaving it as a context manager ends it, if stop() hasn't."""
 
@@ -36,6 +45,7 @@ class Measured:
         # Files rather than pipes: a program that writes much never waits for us.
         self.errors = tempfile.TemporaryFile()
         self.output = tempfile.TemporaryFile() if stdout == PIPE else None
+        self.pid = None
         reader, writer = os.pipe()
         self.results = open(reader)
         try:
@@ -51,6 +61,9 @@ class Measured:
         except ValueError:
             self.kill()
             raise Failed(f"{self.name} could not be started: {self.complaint()}") from None
+        except BaseException:
+            self.kill()
+            raise
 
     def __enter__(self):
         return self
@@ -61,11 +74,14 @@ class Measured:
 
     def kill(self):
         """Ends the program, and all that it started in its session, without asking."""
-        try:
-            os.killpg(self.launcher.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.launcher.wait()
+        if self.pid and self.running():
+            # The launcher waits for its very end. Until then it has its port and its files.
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitid(os.P_PID, self.launcher.pid, os.WEXITED | os.WNOWAIT)
+            except ProcessLookupError:
+                pass
+        kill_group(self.launcher)
 
     def complaint(self):
         """The last line of the program's stderr."""

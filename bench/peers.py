@@ -38,8 +38,8 @@ PEERS = [
     debian("tcmalloc", "libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
     debian("tbbmalloc", "libtbbmalloc2", "libtbbmalloc_proxy.so.2"),
     built("acre", ".libs/libacre-malloc.so"),
-    # The limit: nothing is ever freed. It runs out of memory in some kernels.
-    built("bump", "bench/.libs/bump.so", limit=True),
+    # No allocator, but the least that one could cost; it may run out of memory.
+    built("limit", "bench/.libs/limit.so", limit=True),
 ]
 
 

@@ -9,6 +9,7 @@ from results import cpu, peak
 
 PROGRAM = "program"
 TIMED = (KERNEL, PROGRAM)
+FIGURES = (("CPU time", cpu), ("peak memory", peak))
 LATENCIES = [f"{call}_{share}" for call in ("malloc", "free")
              for share in ("p50", "p99", "p99.9", "p99.99", "max")]
 
@@ -137,6 +138,47 @@ def only_figure(sample):
     return next(iter(sample.extra.values()))
 
 
+def overview(results):
+    """What to look at first: the means of all, and what ours are to the best peers."""
+    reference = results.reference
+    columns = [(title, list(means(results, lambda benchmark, name: results.ratio(
+        benchmark, name, reference, figure)))) for title, figure in FIGURES]
+    if not columns[0][1]:
+        return
+    groups = [label.removeprefix("mean of ") for label, _ in columns[0][1]]
+    width = 12 * len(groups)
+    lines = [heading(f"summary: geometric means of the ratios to {reference}"),
+             " " * 16 + "".join(f"{title:>{width}}" for title, _ in columns),
+             " " * 16 + "".join(f"{group:>12}" for group in groups) * len(columns)]
+    for place, name in enumerate(results.allocators):
+        lines.append(f"{name:16}" + "".join(
+            cell(values[place], 12) for _, rows in columns for _, values in rows))
+    yield "\n".join(lines) + "\n" * bool(results.ours)
+    for name in results.ours:
+        for title, figure in FIGURES:
+            yield from beside_best(results, name, title, figure)
+
+
+def beside_best(results, name, title, figure):
+    """Two lines: an allocator's means to the best peer, and where it is furthest behind."""
+    def to_best(benchmark, allocator):
+        return results.to_best(benchmark, allocator, figure)
+
+    ratios = {benchmark: to_best(benchmark, name) for benchmark in results.benchmarks(*TIMED)}
+    there = {benchmark: ratio for benchmark, ratio in ratios.items() if ratio is not None}
+    if not there:
+        return
+    best = "the best peer of each benchmark" if len(results.rivals) > 1 else results.rivals[0]
+    place = results.allocators.index(name)
+    found = [f"{label.removeprefix('mean of ')} {cell(values[place], 0)}"
+             for label, values in means(results, to_best)]
+    worst = [f"{benchmark} {there[benchmark]:.2f}"
+             for benchmark in sorted(there, key=there.get, reverse=True)[:3]]
+    yield (f"{name} to {best}, {title}: {', '.join(found)}\n"
+           f"    highest: {', '.join(worst)}")
+
+
 def summary(results):
-    """All tables that come after the details."""
-    return "\n".join([*matrices(results), *latencies(results), *memory(results)])
+    """All tables that come after the details, and last what they come to."""
+    return "\n".join([*matrices(results), *latencies(results), *memory(results),
+                      *overview(results)])

@@ -29,9 +29,10 @@ class Results:
     """The runs, looked up by benchmark and allocator. Ratios are taken round by round: the two runs
     were neighbours then, and whatever else the machine did hit both alike."""
 
-    def __init__(self, allocators, rivals, reference):
+    def __init__(self, allocators, rivals, ours, reference):
         self.allocators = allocators    # names, in the order of the tables
         self.rivals = rivals            # those among which the best peer is looked for
+        self.ours = ours                # those that are compared to the best peer
         self.reference = reference
         self.runs = []
         self.kinds = {}                 # of each benchmark, in the order they ran

@@ -32,16 +32,22 @@ def client_environment():
 
 def run_client(argv, cwd):
     """A client to its end; returns what it wrote."""
-    try:
-        done = subprocess.run(argv, cwd=cwd, env=client_environment(), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, errors="replace",
-                              timeout=CLIENT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise measure.Failed(f"{argv[0]} did not end within {CLIENT_SECONDS} s") from None
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        raise measure.Failed(f"{argv[0]} ended with status {done.returncode}: {said[-1]}")
-    return done.stdout
+    client = subprocess.Popen(argv, cwd=cwd, env=client_environment(), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              errors="replace", start_new_session=True)
+    with client:
+        try:
+            output, errors = client.communicate(timeout=CLIENT_SECONDS)
+        except BaseException as error:
+            # With its children: mariadb-install-db is a script that starts a server.
+            measure.kill_group(client)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise measure.Failed(f"{argv[0]} did not end within {CLIENT_SECONDS} s") from None
+            raise
+    if client.returncode != 0:
+        said = (errors.strip() or output.strip() or "it said nothing").splitlines()
+        raise measure.Failed(f"{argv[0]} ended with status {client.returncode}: {said[-1]}")
+    return output
 
 
 def await_server(server, ready):

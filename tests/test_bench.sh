@@ -64,7 +64,14 @@ listed() {
 
 written() {
 	bench --only pairs,latency-small,trivial --peers glibc,acre --rounds 1 --scale 0.01 \
-		--csv "$scratch/runs.csv" --svg "$scratch/chart.svg"
+		--csv "$scratch/runs.csv" --svg "$scratch/chart.svg" | tee "$scratch/report"
+}
+
+summarized() {
+	cat "$scratch/report"
+	grep -q '^summary: geometric means of the ratios to glibc$' "$scratch/report" &&
+		grep -E -q '^acre to glibc, CPU time: kernels [0-9.]+$' "$scratch/report" &&
+		grep -E -q '^ +highest: pairs [0-9.]+$' "$scratch/report"
 }
 
 csv_is_whole() {
@@ -92,6 +99,32 @@ assert [title.text for title in root.iter(space + "title")][0].startswith("pairs
 END
 }
 
+# ends SIGNAL STATUS: the kernel ends with bench/run, and its folder goes but by SIGKILL.
+ends() {
+	local status=0 pid
+	mkdir -p "$scratch/tmp"
+	BUILD=$build TMPDIR=$scratch/tmp python3 "$source/bench/run" --only pairs --peers glibc \
+		--scale 77 &
+	pid=$!
+	for _ in {1..300}; do
+		! runs || break
+		sleep 0.1
+	done
+	runs || return
+	kill "-$1" "$pid"
+	wait "$pid" || status=$?
+	for _ in {1..50}; do
+		runs || break
+		sleep 0.1
+	done
+	! runs && [ "$status" = "$2" ] && { [ "$1" = KILL ] || [ -z "$(ls -A "$scratch/tmp")" ]; }
+}
+
+# Whether there is a kernel of that scale; the brackets keep grep from finding itself.
+runs() {
+	grep -q -s -z -x '385000[0]' /proc/[0-9]*/cmdline
+}
+
 for name in $("$kernel" --list | cut -d ' ' -f 1); do
 	case $name in
 	latency-*)	count=10;;
@@ -101,7 +134,7 @@ for name in $("$kernel" --list | cut -d ' ' -f 1); do
 	result "$name" figures "$count" "$name" ""
 	result "$name on the drop-in" figures "$count" "$name" "$build/.libs/libacre-malloc.so"
 done
-for module in bump shim; do
+for module in limit shim; do
 	result "vectors on $module" figures 0 vectors "$build/bench/.libs/$module.so"
 	result "handover on $module" figures 0 handover "$build/bench/.libs/$module.so"
 	result "sort on $module" \
@@ -111,8 +144,11 @@ done
 if command -v python3 >/dev/null; then
 	result "bench/run knows the kernels" listed
 	result "bench/run compares" written
+	result "its summary" summarized
 	result "its CSV" csv_is_whole
 	result "its chart" svg_is_whole
+	result "SIGTERM ends all" ends TERM 143
+	result "SIGKILL ends what is measured" ends KILL 137
 	result "an unknown benchmark" refuses "there is no benchmark 'nope'" --only pairs,nope
 	result "an unknown peer" refuses "there is no peer 'nope'" --peers nope
 	result "no rounds" refuses "'0' is no number of at least 1" --rounds 0
