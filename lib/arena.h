@@ -1,14 +1,14 @@
 /*
  * Arena: the fixed range and what lies where in it.
  *
- *	base                                                                         base + size
- *	+-------------+----------+-------------+----------+- - - - - - - - -+--------+--------+
- *	| struct acre | dirt map | upper index | strips   | the commons     | plot 2 | plot 1 |
- *	+-------------+----------+-------------+----------+- - - - - - - - -+--------+--------+
- *	                                        committed as the commons grow
+ *	base                                                             base + size
+ *	+-------------+------+-----------+- - - - - - - - - - - - - -+--------+--------+
+ *	| struct acre | maps | index     | the commons               | plot 2 | plot 1 |
+ *	+-------------+------+-----------+- - - - - - - - - - - - - -+--------+--------+
+ *	                dirt.h  fit.h     both committed as the commons grow
  *
  * Everything refers to everything else by offsets from base, but for the caches, each of which
- * belongs to one thread of one process.
+ * belongs to one thread of one process, and the list of the process's arenas.
  *
  * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones
  * take the end of the commons while it's free, so they never cut the free range.

@@ -14,12 +14,14 @@
  * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it
  * never exceeds the arena's cache_bytes. So the fast paths count nothing.
  *
- * A bin takes blocks of any plot, and hands them out again as they are. Those that it gives back go
- * home to their owners, in batches: under the owner's lock if it's free, else through its inbox.
+ * A bin takes blocks of any plot and of the commons, and hands them out again as they are. Those
+ * that it gives back go home to their owners, in batches: to a plot under its lock if that's to be
+ * had at once, else through its inbox; to the commons under their lock.
  *
- * A cache is used by its thread alone, without a lock and without an atomic read-modify-write. Two
- * others look at it: acre_stats() reads the tops, and after a fork the child salvages the caches of
- * threads that it doesn't have. For both, tops are atomic, and a push writes the entry first.
+ * A cache is used by its thread alone, and its fast paths take no lock and do no atomic
+ * read-modify-write. Two others look at it: acre_stats() reads the tops; and where the thread is
+ * gone without having left its plot, as in a fork's child, what its cache held is salvaged. For
+ * both, tops are atomic, and a push writes the entry first.
  */
 #ifndef ACRE_CACHE_H
 #define ACRE_CACHE_H
@@ -29,7 +31,7 @@
 #include "arena.h"
 #include "sizes.h"
 
-#define BATCH_MOST	256u		/* blocks that move between a cache and its plot at a time */
+#define BATCH_MOST	256u		/* blocks that move at a time */
 #define ROW_LEAST	8u		/* blocks in the shortest rows */
 #define ROW_SIZES	6u		/* each twice the one before */
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */

@@ -2,9 +2,9 @@
  * Commons: the heap that owns the whole arena, under one lock: the source of leases, the home of
  * large blocks, and the fallback when a plot has nothing.
  *
- * Where there are plots, its blocks, but for those of an alignment, are whole pages as long as
- * that's possible. Then all its tags lie 8 bytes into a page and all footers at the start of one,
- * and what lies between two pages of a free block is never touched.
+ * Where there are plots, its blocks are whole pages as long as that's possible, but for those of an
+ * alignment, and small ones of threads without a plot. So most of its tags lie 8 bytes into a page,
+ * and footers at the start of one; what lies between in a free block is never touched.
  *
  *	page n                     page n+1                  page n+2
  *	|footer|tag|payload ...... | ....................... |footer|tag|payload
@@ -21,7 +21,7 @@
  */
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment);
 
-/* The caller's block at `at`, verified, is free. */
+/* The block at `at`, verified, is free again. */
 void commons_give(struct acre *arena, uint64_t at);
 
 /* heap_resize() and heap_slide() of a block of the commons. */

@@ -96,7 +96,8 @@ uint64_t fit_find(char *base, const struct fit *fit, uint64_t size);
 /*
  * All free blocks of at least size granules that are in the index, one after the other, in the
  * policy's own order: the first if after is 0, else the one behind that; 0 at the end. The index
- * may not change in between. First fit goes by address, and `after` may be any place.
+ * may not change in between. First fit goes by address, and `after` may be any place that isn't
+ * behind the top.
  */
 uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after);
 

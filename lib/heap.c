@@ -1,9 +1,9 @@
 /*
  * Heap: split, merge, resize. See heap.h for the picture and the invariants.
  *
- * Every change of the tiling goes through put_free(), which makes a range a free block, and
- * put_used(), which makes it one that somebody holds; both leave the next block's prev-free bit
- * right.
+ * A free block is made by put_free(), grown downward or upward by a merge in heap_give(), and cut at
+ * its low end by cut_free(). Where one ends up in a used block, the block behind it hears of that:
+ * its prev-free bit is right after each call.
  */
 #include "heap.h"
 

@@ -18,7 +18,9 @@
  *	H6 used and blocks count the others
  *
  * Sizes and places are in granules. All calls are made under the owner's lock. Each takes a
- * constant number of steps beside those of the index, but for heap_check().
+ * constant number of steps beside those of the index, but for heap_check(), for a search with an
+ * alignment, whose last resort looks at each free block, and for the payload that heap_slide()
+ * moves.
  */
 #ifndef ACRE_HEAP_H
 #define ACRE_HEAP_H

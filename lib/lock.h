@@ -4,8 +4,9 @@
  * A thread takes locks in rising rank, and so never waits in a circle:
  *
  *	rank 0		the registry of arenas
- *	rank 1..2047	the plots of an arena, by id; more than one only around fork, and in
- *			acre_walk(), which doesn't wait for the second
+ *	rank 1..2047	the plots of an arena, by id; more than one only around fork, or where
+ *			the second isn't waited for: in acre_walk(), and in a cache that gives
+ *			blocks back to their plots
  *	rank 2048	the commons of an arena
  *
  * Only fork holds locks of two arenas at once, in the registry's order, while it holds the

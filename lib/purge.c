@@ -2,7 +2,7 @@
  * Purge: see purge.h.
  *
  * A round goes through all heaps in passes. Where the next pass goes on is kept in three places:
- * the arena knows the plot, the plot the lease, the lease's index (fit_sweep) the block.
+ * the arena knows the plot, the plot the lease, each heap's index (fit_sweep) the block.
  */
 #include "purge.h"
 

@@ -25,9 +25,7 @@
 /* Granules of the least block with this payload. size is at most SIZE_MAX - 32. */
 static inline uint64_t granules_for(size_t size)
 {
-	uint64_t granules = ((uint64_t)size + TAG_BYTES + GRANULE - 1) / GRANULE;
-
-	return granules;
+	return ((uint64_t)size + TAG_BYTES + GRANULE - 1) / GRANULE;
 }
 
 /* The least class whose blocks have at least so many granules, which are at most CLASSED_MOST. */

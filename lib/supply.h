@@ -4,8 +4,8 @@
  *	1  the class's bin is refilled from the plot             (small and middle sizes)
  *	2  the plot: its inbox, its leases, another lease        (up to a plot's largest block)
  *	3  the commons
- *	4  reclaim: the thread's own cache and remote frees, the inboxes of all plots, wholly free
- *	   leases; then 2 and 3 again
+ *	4  reclaim: the thread's own cache, those of threads that are gone, the inboxes of all
+ *	   plots, wholly free leases; then 2 and 3 again
  *	5  free blocks in the leases of other plots
  *	6  NULL
  *

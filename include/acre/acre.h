@@ -98,12 +98,11 @@ int acre_destroy(struct acre *arena);
 /*
  * Allocates size bytes, aligned to 16. Size 0 gives a unique block of the least size.
  *
- * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache and its unsent
- * remote frees have been given back by then. The common case takes no lock; the rest searches an
- * index: O(log(arena size)) steps a heap with first fit, O(1) with good fit, whatever the number of
- * blocks. Now and then a call fetches or gives back a batch of at most 256 blocks, takes what other
- * threads have sent, or gives pages back to the OS. Before it returns NULL it looks through all
- * plots.
+ * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache has been given
+ * back by then. The common case takes no lock; the rest searches an index: O(log(arena size)) steps
+ * a heap with first fit, O(1) with good fit, whatever the number of blocks. Now and then a call
+ * fetches or gives back batches of at most 256 blocks, takes what other threads have sent, or gives
+ * pages back to the OS. Before it returns NULL it looks through all plots.
  */
 void *acre_malloc(struct acre *arena, size_t size);
 
@@ -145,9 +144,8 @@ void acre_free_sized(struct acre *arena, void *block, size_t size);
 size_t acre_usable_size(const struct acre *arena, const void *block);
 
 /*
- * Gives the calling thread's cache and unsent remote frees back to the heaps, takes in what threads
- * have sent to each other, and gives wholly free leases of all plots back to the commons.
- * O(cached blocks + plots).
+ * Gives the calling thread's cache back to the heaps, takes in what threads have sent to each other,
+ * and gives wholly free leases of all plots back to the commons. O(cached blocks + plots).
  */
 void acre_flush(struct acre *arena);
 
