@@ -252,7 +252,7 @@ bool cache_keep(struct cache *cache, void *block, unsigned class);
 /* Gives back all that the cache holds. */
 void cache_flush(struct cache *cache);
 
-/* After fork: gives back what the cache of a thread that's gone held. Under the plot's lock. */
+/* Gives back what the cache of a thread that's gone held. Under the plot's lock. */
 void cache_salvage(struct cache *cache);
 
 /* Adds what the cache holds. */

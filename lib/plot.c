@@ -395,10 +395,6 @@ void plot_drain(struct acre *arena, struct plot *plot)
 	uint64_t bytes = 0;
 	uint64_t at;
 
-	if (plot->orphan) {
-		plot->orphan = false;
-		cache_salvage(&plot->cache);
-	}
 	if (!atomic_load_explicit(&plot->inbox, memory_order_relaxed))
 		return;
 	/*

@@ -45,7 +45,7 @@ struct plot {
 	_Atomic uint64_t inbox_bytes;
 
 	/* Under the plot's lock. */
-	bool orphan;			/* its thread didn't come along to this side of a fork */
+	bool orphan;			/* its thread is gone, its cache not yet salvaged */
 	uint32_t leases;
 	uint64_t land;			/* granules leased */
 	uint64_t used;			/* granules in blocks that aren't free */
@@ -97,6 +97,9 @@ void plot_leave(struct plot *plot);
  * Under the plot's lock, all of these:
  */
 
+/* An orphan's cache is salvaged: its blocks go to their owners, here or by their inboxes. */
+void plot_salvage(struct plot *plot);
+
 /*
  * A block of size granules at a multiple of alignment, from what the plot has; 0 if nothing fits.
  */
@@ -116,7 +119,7 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 bool plot_resize(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size);
 uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size);
 
-/* Frees what is in the inbox; an orphan's cache too. */
+/* Frees what is in the inbox. */
 void plot_drain(struct acre *arena, struct plot *plot);
 
 /* Wholly free leases go back to the commons. */

@@ -59,16 +59,22 @@ void supply_reclaim(struct acre *arena, struct cache *cache)
 	if (cache->plot)
 		cache_flush(cache);
 	plot_reap(arena);
-	/* Twice, since an orphan's cache may hold blocks of plots that come before it. */
-	for (unsigned round = 0; round < 2; round++)
-		for (uint32_t id = 1; id <= count; id++) {
-			struct plot *plot = plot_at(arena, id);
+	/* All of this first, since a cache may hold blocks of any plot. */
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
 
-			lock_take(&plot->lock);
-			plot_drain(arena, plot);
-			plot_release(arena, plot);
-			lock_drop(&plot->lock);
-		}
+		lock_take(&plot->lock);
+		plot_salvage(plot);
+		lock_drop(&plot->lock);
+	}
+	for (uint32_t id = 1; id <= count; id++) {
+		struct plot *plot = plot_at(arena, id);
+
+		lock_take(&plot->lock);
+		plot_drain(arena, plot);
+		plot_release(arena, plot);
+		lock_drop(&plot->lock);
+	}
 }
 
 /* The least block that can serve, or the size that a cache can keep when it's freed. */

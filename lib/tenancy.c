@@ -124,6 +124,14 @@ void plot_reap(struct acre *arena)
 	}
 }
 
+void plot_salvage(struct plot *plot)
+{
+	if (plot->orphan) {
+		plot->orphan = false;
+		cache_salvage(&plot->cache);
+	}
+}
+
 struct plot *plot_held(struct acre *arena, uintptr_t holder)
 {
 	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
@@ -172,6 +180,7 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 	if (!plot)
 		return NULL;
 	lock_take(&plot->lock);
+	plot_salvage(plot);
 	plot_drain(arena, plot);
 	atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);

@@ -7,7 +7,7 @@
  *
  * Fork: the parent takes all locks before, in their order (lock.h), so that the child finds every
  * heap whole. There, the plots of the threads that exist no longer are idle; what their caches held
- * is salvaged when the plot is next used.
+ * is salvaged when a thread next joins the plot, or memory is short.
  */
 #include "thread.h"
 

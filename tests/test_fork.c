@@ -263,6 +263,59 @@ START_TEST(a_child_inherits_everything)
 }
 END_TEST
 
+/* A ring of threads, each of whose caches holds what the next one allocated. */
+#define RING 24u
+
+struct ring {
+	struct acre *arena;
+	void *blocks[RING][4];
+	pthread_barrier_t gate;
+	atomic_size_t next;
+};
+
+static void *free_the_next_ones(void *argument)
+{
+	struct ring *ring = argument;
+	size_t self = atomic_fetch_add(&ring->next, 1);
+
+	for (size_t i = 0; i < COUNT_OF(*ring->blocks); i++)
+		ring->blocks[self][i] = acre_malloc(ring->arena, 64);
+	meet(&ring->gate);
+	for (size_t i = 0; i < COUNT_OF(*ring->blocks); i++)
+		acre_free(ring->arena, ring->blocks[(self + 1) % RING][i]);
+	meet(&ring->gate);
+	meet(&ring->gate);
+	return NULL;
+}
+
+static void inherit_the_ring(void *arena)
+{
+	must_be_whole(arena);
+}
+
+/* What one cache of a thread that's gone held may lie in the plot of another such thread. */
+START_TEST(a_ring_of_orphans)
+{
+	static struct ring ring;
+	pthread_t threads[RING];
+	struct outcome outcome;
+
+	ring.arena = new_arena(16 * MIB, NULL);
+	pthread_barrier_init(&ring.gate, NULL, RING + 1);
+	for (size_t i = 0; i < RING; i++)
+		threads[i] = start(free_the_next_ones, &ring);
+	meet(&ring.gate);
+	meet(&ring.gate);
+	in_child(&outcome, inherit_the_ring, ring.arena, CHILD_SECONDS);
+	must_succeed(&outcome, "the child");
+	meet(&ring.gate);
+	for (size_t i = 0; i < RING; i++)
+		finish(threads[i]);
+	must_be_whole(ring.arena);
+	end_arena(ring.arena);
+}
+END_TEST
+
 /*
  * The program's own fork handlers may allocate, also between the library's and the fork itself:
  * glibc calls what was registered first nearest to it.
@@ -332,6 +385,7 @@ int main(void)
 	tcase_add_test(cases, fork_while_threads_allocate);
 	tcase_add_test(cases, threads_that_fork);
 	tcase_add_test(cases, a_child_inherits_everything);
+	tcase_add_test(cases, a_ring_of_orphans);
 	tcase_add_loop_test(cases, handlers_that_allocate, 0, 2);
 	suite_add_tcase(suite, cases);
 
