@@ -309,7 +309,7 @@ int acre_destroy(struct acre *arena)
 		return -1;
 	}
 	show_all(arena);
-	for (uint32_t id = 1; id <= arena->plot_count; id++)
+	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		lock_end(&plot_at(arena, id)->lock);
 	lock_end(&arena->lock);
 	arena->serial = 0;

@@ -66,8 +66,7 @@ struct acre {
 	struct lock lock;
 	struct heap commons;
 	_Atomic size_t committed;	/* bytes from base; read by others too */
-	uint32_t plot_count;		/* slabs in use or idle: plots 1 to plot_count */
-	uint32_t plot_reserved;		/* of these and the next, how many are set aside */
+	uint32_t plot_reserved;		/* slabs set aside, for the plots there are and the next */
 	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
 	uint32_t reap_at;		/* plots at which to look for deserted ones */
@@ -75,7 +74,7 @@ struct acre {
 	uint64_t lease_granules;
 
 	/* Anyone's. */
-	_Atomic uint32_t plots_seen;	/* plot_count, for those who don't hold the lock */
+	_Atomic uint32_t plots;		/* made so far, in use or idle; see plots_made() */
 	_Atomic uint64_t caches_granted;
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */
 	_Atomic uint64_t peak_bytes;

@@ -35,13 +35,11 @@ static int check_leases(struct acre *arena)
 
 int acre_check(struct acre *arena)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
 	struct cache *cache = thread_held(arena);
 	int faults = 0;
 	int broken;
 
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);

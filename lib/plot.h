@@ -58,7 +58,14 @@ struct plot {
 	_Alignas(64) struct cache cache;
 };
 
-/* The plot with this id: 1 to plot_count. */
+/* How many plots there are: their ids are 1 to this. */
+static inline uint32_t plots_made(const struct acre *arena)
+{
+	/* Acquire, to the release in new_plot(): these plots are set up. */
+	return atomic_load_explicit(&arena->plots, memory_order_acquire);
+}
+
+/* The plot with this id. */
 static inline struct plot *plot_at(const struct acre *arena, uint32_t id)
 {
 	uint64_t from_end = (uint64_t)id * arena->plot_bytes;

@@ -80,11 +80,9 @@ static bool purge_plot(struct acre *arena, struct plot *plot, struct pass *pass)
 /* All heaps from where the last pass ended. True: the round has ended. */
 static bool purge_heaps(struct acre *arena, struct pass *pass)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
 	bool done;
 
-	for (; arena->purge_plot < count; arena->purge_plot++) {
+	for (; arena->purge_plot < plots_made(arena); arena->purge_plot++) {
 		struct plot *plot = plot_at(arena, arena->purge_plot + 1);
 
 		if (!look(pass))
@@ -165,11 +163,9 @@ static size_t trim_heap(struct acre *arena, struct heap *heap)
 
 size_t purge_all(struct acre *arena)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
 	size_t given = 0;
 
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);

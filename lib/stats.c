@@ -79,14 +79,12 @@ static size_t above(uint64_t n, uint64_t than)
 
 void acre_stats(struct acre *arena, struct acre_stats *stats)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
 	struct sums sums = { 0 };
 	size_t cached_blocks = 0;
 	uint64_t end;
 
 	*stats = (struct acre_stats){ .size = arena->size };
-	for (uint32_t id = 1; id <= count; id++)
+	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		add_plot(arena, plot_at(arena, id), &sums, stats, &cached_blocks);
 	lock_take(&arena->lock);
 	add_free(arena_base(arena), &arena->commons, &sums);

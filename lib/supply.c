@@ -11,12 +11,6 @@
 #include "plot.h"
 #include "purge.h"
 
-static uint32_t plots_of(struct acre *arena)
-{
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	return atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-}
-
 /* Steps 2 and 3. */
 static uint64_t from_own(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
 {
@@ -39,10 +33,9 @@ static uint64_t from_own(struct acre *arena, struct plot *plot, uint64_t size, u
 /* Step 5. */
 static uint64_t from_others(struct acre *arena, uint64_t size, uint64_t alignment)
 {
-	uint32_t count = plots_of(arena);
 	uint64_t at = 0;
 
-	for (uint32_t id = 1; id <= count && !at; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena) && !at; id++) {
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);
@@ -54,20 +47,18 @@ static uint64_t from_others(struct acre *arena, uint64_t size, uint64_t alignmen
 
 void supply_reclaim(struct acre *arena, struct cache *cache)
 {
-	uint32_t count = plots_of(arena);
-
 	if (cache->plot)
 		cache_flush(cache);
 	plot_reap(arena);
 	/* All of this first, since a cache may hold blocks of any plot. */
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);
 		plot_salvage(plot);
 		lock_drop(&plot->lock);
 	}
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);

@@ -57,7 +57,7 @@ static bool lower_end(struct acre *arena)
 /* Room for one more slab, accessible; under the lock of the commons. */
 static struct plot *new_plot(struct acre *arena)
 {
-	uint32_t id = arena->plot_count + 1;
+	uint32_t id = plots_made(arena) + 1;
 	struct plot *plot;
 
 	if (id > PLOT_LAST)
@@ -72,9 +72,8 @@ static struct plot *new_plot(struct acre *arena)
 	lock_init(&plot->lock, id);
 	plot->id = id;
 	cache_init(&plot->cache, arena, plot);
-	arena->plot_count = id;
-	/* Release, to the acquire of those who go through the plots: the plot is set up. */
-	atomic_store_explicit(&arena->plots_seen, id, memory_order_release);
+	/* Release, to the acquire in plots_made(): the plot is set up. */
+	atomic_store_explicit(&arena->plots, id, memory_order_release);
 	return plot;
 }
 
@@ -102,10 +101,7 @@ static void make_idle(struct acre *arena, struct plot *plot)
 
 void plot_reap(struct acre *arena)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 		bool gone;
 
@@ -134,10 +130,7 @@ void plot_salvage(struct plot *plot)
 
 struct plot *plot_held(struct acre *arena, uintptr_t holder)
 {
-	/* Acquire, to the release in new_plot(): the plots up to this one are set up. */
-	uint32_t count = atomic_load_explicit(&arena->plots_seen, memory_order_acquire);
-
-	for (uint32_t id = 1; id <= count; id++) {
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 		bool mine = false;
 
@@ -159,13 +152,15 @@ struct plot *plot_held(struct acre *arena, uintptr_t holder)
 struct plot *plot_join(struct acre *arena, uintptr_t holder)
 {
 	struct plot *plot;
+	uint32_t made;
 
 	lock_take(&arena->lock);
-	if (!arena->idle_plot && arena->plot_count >= arena->reap_at) {
+	made = plots_made(arena);
+	if (!arena->idle_plot && made >= arena->reap_at) {
 		/*
 		 * Each time that there are twice as many: deserted plots stay fewer than the rest.
 		 */
-		arena->reap_at = arena->plot_count < REAP_LEAST ? REAP_LEAST : 2 * arena->plot_count;
+		arena->reap_at = made < REAP_LEAST ? REAP_LEAST : 2 * made;
 		lock_drop(&arena->lock);
 		plot_reap(arena);
 		lock_take(&arena->lock);

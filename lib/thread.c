@@ -105,10 +105,10 @@ static void lock_arena(struct acre *arena, void *user)
 
 	(void)user;
 	for (;;) {
-		while (locked < atomic_load_explicit(&arena->plots_seen, memory_order_acquire))
+		while (locked < plots_made(arena))
 			lock_seize(&plot_at(arena, ++locked)->lock);
 		lock_seize(&arena->lock);
-		if (locked == arena->plot_count)
+		if (locked == plots_made(arena))
 			break;
 		/* A plot came meanwhile: its lock precedes that of the commons. */
 		lock_yield(&arena->lock);
@@ -135,7 +135,7 @@ static void orphan_plots(struct acre *arena, void *user)
 	/* The thread that purged may be one of those. */
 	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY)
 		atomic_store_explicit(&arena->purge_at, 0, memory_order_relaxed);
-	for (uint32_t id = arena->plot_count; id; id--) {
+	for (uint32_t id = plots_made(arena); id; id--) {
 		struct plot *plot = plot_at(arena, id);
 
 		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)user) {

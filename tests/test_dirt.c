@@ -61,7 +61,7 @@ static void look_through(struct acre *arena, const struct heap *heap)
 static void look_all_through(struct acre *arena)
 {
 	look_through(arena, &arena->commons);
-	for (uint32_t id = 1; id <= arena->plot_count; id++)
+	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		for (unsigned i = 0; i < plot_at(arena, id)->leases; i++)
 			look_through(arena, &plot_lease(arena, plot_at(arena, id), i)->heap);
 }

@@ -109,7 +109,7 @@ static size_t all_dirty_pages(struct acre *arena)
 {
 	size_t sum = dirty_pages(arena, &arena->commons);
 
-	for (uint32_t id = 1; id <= arena->plot_count; id++)
+	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		for (unsigned i = 0; i < plot_at(arena, id)->leases; i++)
 			sum += dirty_pages(arena, &plot_lease(arena, plot_at(arena, id), i)->heap);
 	return sum;
