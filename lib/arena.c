@@ -39,21 +39,10 @@ static size_t clamp(size_t n, size_t least, size_t most)
 	return n < least ? least : n > most ? most : n;
 }
 
-void arena_visit(void (*visit)(struct acre *, void *), void *user)
+void arena_each(void (*visit)(struct acre *))
 {
-	struct acre *next;
-
-	for (struct acre *arena = arenas; arena; arena = next) {
-		next = arena->next;
-		visit(arena, user);
-	}
-}
-
-void arena_each(void (*visit)(struct acre *, void *), void *user)
-{
-	lock_take(&arena_registry);
-	arena_visit(visit, user);
-	lock_drop(&arena_registry);
+	for (struct acre *arena = arenas; arena; arena = arena->next)
+		visit(arena);
 }
 
 uint64_t arena_peak(struct acre *arena, uint64_t used)

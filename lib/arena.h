@@ -105,13 +105,8 @@ static inline char *arena_base(const struct acre *arena)
 	return (char *)(uintptr_t)arena;
 }
 
-/*
- * Calls visit for each live arena, under the registry's lock, in one order always.
- */
-void arena_each(void (*visit)(struct acre *arena, void *user), void *user);
-
-/* The same for a caller who holds that lock. */
-void arena_visit(void (*visit)(struct acre *arena, void *user), void *user);
+/* Calls visit for each live arena, in one order always; the caller holds the registry's lock. */
+void arena_each(void (*visit)(struct acre *arena));
 
 extern struct lock arena_registry;
 

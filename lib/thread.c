@@ -79,11 +79,10 @@ struct cache *thread_join(struct acre *arena)
 }
 
 /* The thread's plot of this arena, if it has one, is handed on. */
-static void leave_arena(struct acre *arena, void *user)
+static void leave_arena(struct acre *arena)
 {
 	struct plot *plot = thread_held(arena)->plot;
 
-	(void)user;
 	if (plot)
 		plot_leave(plot);
 }
@@ -94,16 +93,17 @@ static void leave(void *user)
 
 	self->leaving = true;
 	self->home = &cache_none;
-	arena_each(leave_arena, NULL);
+	lock_take(&arena_registry);
+	arena_each(leave_arena);
+	lock_drop(&arena_registry);
 	for (unsigned i = 0; i < THREAD_SLOTS; i++)
 		self->slots[i].serial = THREAD_NO_ARENA;
 }
 
-static void lock_arena(struct acre *arena, void *user)
+static void lock_arena(struct acre *arena)
 {
 	uint32_t locked = 0;
 
-	(void)user;
 	for (;;) {
 		while (locked < plots_made(arena))
 			lock_seize(&plot_at(arena, ++locked)->lock);
@@ -117,9 +117,8 @@ static void lock_arena(struct acre *arena, void *user)
 }
 
 /* A plot that this thread has made since isn't locked. */
-static void unlock_arena(struct acre *arena, void *user)
+static void unlock_arena(struct acre *arena)
 {
-	(void)user;
 	lock_yield(&arena->lock);
 	for (uint32_t id = arena->plots_seized; id; id--)
 		lock_yield(&plot_at(arena, id)->lock);
@@ -129,8 +128,10 @@ static void unlock_arena(struct acre *arena, void *user)
  * In the child: the plots of all threads but this one are idle, also those that were just being
  * joined or left. What their caches hold, if anything, is salvaged.
  */
-static void orphan_plots(struct acre *arena, void *user)
+static void orphan_plots(struct acre *arena)
 {
+	uintptr_t self = (uintptr_t)&acre_private_thread;
+
 	arena->idle_plot = 0;
 	/* The thread that purged may be one of those. */
 	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY)
@@ -138,7 +139,7 @@ static void orphan_plots(struct acre *arena, void *user)
 	for (uint32_t id = plots_made(arena); id; id--) {
 		struct plot *plot = plot_at(arena, id);
 
-		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == (uintptr_t)user) {
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed) == self) {
 			atomic_store_explicit(&plot->tid, (int)syscall(SYS_gettid),
 					      memory_order_relaxed);
 			continue;
@@ -148,27 +149,27 @@ static void orphan_plots(struct acre *arena, void *user)
 		plot->next_idle = arena->idle_plot;
 		arena->idle_plot = id;
 	}
-	unlock_arena(arena, NULL);
+	unlock_arena(arena);
 }
 
 static void before_fork(void)
 {
 	lock_seize(&arena_registry);
-	arena_visit(lock_arena, NULL);
+	arena_each(lock_arena);
 	lock_holds_all = true;
 }
 
 static void after_fork_parent(void)
 {
 	lock_holds_all = false;
-	arena_visit(unlock_arena, NULL);
+	arena_each(unlock_arena);
 	lock_yield(&arena_registry);
 }
 
 static void after_fork_child(void)
 {
 	lock_holds_all = false;
-	arena_visit(orphan_plots, &acre_private_thread);
+	arena_each(orphan_plots);
 	lock_yield(&arena_registry);
 }
 
