@@ -98,10 +98,9 @@ void commons_give(struct acre *arena, uint64_t at)
 {
 	char *base = arena_base(arena);
 	uint64_t size = tag_size(tag_at(base, at));
-	uint64_t merged;
 
 	arena_used(arena, -(int64_t)payload_bytes(size));
-	heap_give(base, &arena->commons, at, size, 1, &merged);
+	heap_give(base, &arena->commons, at, size, 1);
 	atomic_fetch_add_explicit(&arena->freed_bytes, size * GRANULE, memory_order_relaxed);
 }
 
@@ -161,11 +160,10 @@ void commons_unlease(struct acre *arena, uint64_t at)
 {
 	char *base = arena_base(arena);
 	uint64_t size = tag_size(tag_at(base, at));
-	uint64_t merged;
 
 	lock_take(&arena->lock);
 	arena->leases--;
 	arena->lease_granules -= size;
-	heap_give(base, &arena->commons, at, size, 1, &merged);
+	heap_give(base, &arena->commons, at, size, 1);
 	lock_drop(&arena->lock);
 }

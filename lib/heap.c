@@ -26,25 +26,22 @@ static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
 }
 
 /*
- * The free block at `at` keeps its granules from `to` on, and those before become something else.
+ * The free block at `at` keeps its granules from `to` on, if any, and those before become something
+ * else.
  */
 static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
 {
 	uint64_t size = tag_size(tag_at(base, at));
 	uint64_t rest = size - (to - at);
 
+	if (!rest) {
+		fit_remove(base, &heap->fit, at, size);
+		tag_set_prev_free(tag_at(base, to), false);
+		return;
+	}
 	fit_cut(base, &heap->fit, at, size, to, rest);
 	tag_write(base, to, rest, TAG_FREE, heap->plot, heap->key, false);
 	footer_write(base, to, rest);
-}
-
-/* A free block leaves the index; its granules are about to become something else. */
-static uint64_t pull_free(char *base, struct heap *heap, uint64_t at)
-{
-	uint64_t size = tag_size(tag_at(base, at));
-
-	fit_remove(base, &heap->fit, at, size);
-	return size;
 }
 
 /* The size of the free block behind [at, at + size); 0 if that one isn't free. */
@@ -125,14 +122,7 @@ bool heap_find_aligned(char *base, const struct heap *heap, uint64_t size, uint6
 void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
 	       enum tag_state state)
 {
-	uint64_t end = at + tag_size(tag_at(base, at));
-
-	if (place + size == end) {
-		pull_free(base, heap, at);
-		tag_set_prev_free(tag_at(base, end), false);
-	} else {
-		cut_free(base, heap, at, place + size);
-	}
+	cut_free(base, heap, at, place + size);
 	if (place != at)
 		put_free(base, heap, at, place - at);
 	tag_write(base, place, size, state, heap->plot, heap->key, place != at);
@@ -146,12 +136,7 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 	uint64_t total = tag_size(tag_at(base, at));
 	uint64_t fits = count * size <= total ? count : total / size;
 
-	if (fits * size == total) {
-		pull_free(base, heap, at);
-		tag_set_prev_free(tag_at(base, at + total), false);
-	} else {
-		cut_free(base, heap, at, at + fits * size);
-	}
+	cut_free(base, heap, at, at + fits * size);
 	for (uint64_t i = 0; i < fits; i++)
 		tag_write(base, at + i * size, size, state, heap->plot, heap->key, false);
 	heap->used += fits * size;
@@ -159,12 +144,12 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 	return (unsigned)fits;
 }
 
-uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-		   uint64_t *merged)
+void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count)
 {
 	uint64_t before = free_before(base, heap, at);
 	uint64_t behind = free_behind(base, at, size);
 	uint64_t total = before + size + behind;
+	uint64_t merged = at - before;
 
 	heap->used -= size;
 	heap->blocks -= count;
@@ -172,16 +157,14 @@ uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, un
 	tag_set_state(tag_at(base, at), TAG_FREE);
 	if (behind)
 		fit_remove(base, &heap->fit, at + size, behind);
-	*merged = at - before;
 	if (!before) {
 		put_free(base, heap, at, total);
-		return total;
+		return;
 	}
-	tag_write(base, *merged, total, TAG_FREE, heap->plot, heap->key, false);
-	footer_write(base, *merged, total);
-	tag_set_prev_free(tag_at(base, *merged + total), true);
-	fit_grow(base, &heap->fit, *merged, before, total);
-	return total;
+	tag_write(base, merged, total, TAG_FREE, heap->plot, heap->key, false);
+	footer_write(base, merged, total);
+	tag_set_prev_free(next_tag(base, merged, total), true);
+	fit_grow(base, &heap->fit, merged, before, total);
 }
 
 _Noreturn void heap_unexpected(char *base, uint64_t at)

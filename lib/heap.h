@@ -83,11 +83,8 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
  *	free [ at ] used   ->   [ free      ] used
  *	used [ at ] free   ->   used [ free      ]
  *	free [ at ] free   ->   [ free           ]
- *
- * Returns the size of the free block that comes of it; *merged is its place.
  */
-uint64_t heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-		   uint64_t *merged);
+void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);
 
 /* Aborts with a line: a block that came back isn't what it should be. */
 _Noreturn void heap_unexpected(char *base, uint64_t at);

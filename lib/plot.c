@@ -311,7 +311,6 @@ static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const
 	while (k < count && places[k] < heap->end) {
 		uint64_t at = places[k];
 		uint64_t size = 0;
-		uint64_t merged;
 		unsigned blocks = 0;
 
 		/* Neighbours become one before the index hears of them. */
@@ -321,7 +320,7 @@ static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const
 			k++;
 			blocks++;
 		} while (k < count && places[k] == at + size);
-		heap_give(base, heap, at, size, blocks, &merged);
+		heap_give(base, heap, at, size, blocks);
 	}
 	account(arena, plot, i, (int64_t)heap->used - used, -(int64_t)k);
 	return k;

@@ -52,14 +52,16 @@ static uint64_t take(uint64_t size)
 	return at;
 }
 
-static uint64_t give(uint64_t at, uint64_t *merged)
+static void give(uint64_t at)
 {
-	uint64_t size;
+	sound();
+	heap_give(base, &heap, at, tag_size(tag_at(base, at)), 1);
+	sound();
+}
 
-	sound();
-	size = heap_give(base, &heap, at, tag_size(tag_at(base, at)), 1, merged);
-	sound();
-	return size;
+static bool free_block_at(uint64_t at, uint64_t size)
+{
+	return tag_state(tag_at(base, at)) == TAG_FREE && tag_size(tag_at(base, at)) == size;
 }
 
 /* The four cases of a merge: used or free on either side. */
@@ -74,7 +76,7 @@ START_TEST(merges)
 		{ false, true, START + 10, 12 },
 		{ true, true, START, 22 },
 	};
-	uint64_t a, b, c, merged;
+	uint64_t a, b, c;
 	int i = case_of(_i);
 
 	make_heap(100);
@@ -83,11 +85,11 @@ START_TEST(merges)
 	c = take(7);
 	ck_assert(take(3) == START + 22);
 	if (cases[i].before)
-		give(a, &merged);
+		give(a);
 	if (cases[i].behind)
-		give(c, &merged);
-	ck_assert(give(b, &merged) == cases[i].size);
-	ck_assert(merged == cases[i].at);
+		give(c);
+	give(b);
+	ck_assert(free_block_at(cases[i].at, cases[i].size));
 	free(base);
 }
 END_TEST
@@ -98,22 +100,21 @@ START_TEST(splits)
 	static const struct { uint64_t offset, size; } cases[] = {
 		{ 0, 4 }, { 3, 4 }, { 16, 4 }, { 0, 20 }, { 0, 1 }, { 19, 1 }
 	};
-	uint64_t merged;
 	int i = case_of(_i);
 
 	make_heap(20);
 	heap_take(base, &heap, START, START + cases[i].offset, cases[i].size, TAG_LIVE);
 	sound();
 	ck_assert(heap.used == cases[i].size && heap.blocks == 1);
-	ck_assert(give(START + cases[i].offset, &merged) == 20);
-	ck_assert(merged == START && heap_empty(&heap));
+	give(START + cases[i].offset);
+	ck_assert(free_block_at(START, 20) && heap_empty(&heap));
 	free(base);
 }
 END_TEST
 
 START_TEST(resize_in_place)
 {
-	uint64_t a, b, merged;
+	uint64_t a, b;
 
 	case_of(_i);
 	make_heap(100);
@@ -124,7 +125,7 @@ START_TEST(resize_in_place)
 	sound();
 	ck_assert(heap_resize(base, &heap, a, 10));		/* takes them all */
 	sound();
-	give(b, &merged);
+	give(b);
 	ck_assert(heap_resize(base, &heap, a, 100));		/* the whole heap */
 	sound();
 	ck_assert(!heap_resize(base, &heap, a, 101));
@@ -138,7 +139,7 @@ END_TEST
 /* The payload moves down whole, also where the remainder's tag will lie in it. */
 START_TEST(slide_keeps_the_payload)
 {
-	uint64_t a, b, moved, merged;
+	uint64_t a, b, moved;
 	unsigned char *payload;
 
 	case_of(_i);
@@ -150,7 +151,7 @@ START_TEST(slide_keeps_the_payload)
 	for (size_t i = 0; i < payload_bytes(20); i++)
 		payload[i] = (unsigned char)i;
 	ck_assert(heap_slide(base, &heap, b, 22) == 0);		/* nothing free before it */
-	give(a, &merged);
+	give(a);
 	ck_assert(heap_slide(base, &heap, b, 24) == 0);		/* 23 is all there is */
 	moved = heap_slide(base, &heap, b, 21);
 	sound();
@@ -164,7 +165,7 @@ END_TEST
 
 START_TEST(runs_follow_each_other)
 {
-	uint64_t at, merged;
+	uint64_t at;
 
 	case_of(_i);
 	make_heap(50);
@@ -179,7 +180,8 @@ START_TEST(runs_follow_each_other)
 	ck_assert(heap.used == 50 && heap.blocks == 10);
 	for (unsigned i = 1; i < 5; i++)
 		tag_set_state(tag_at(base, at + i * 4), TAG_FREE);
-	ck_assert(heap_give(base, &heap, at, 20, 5, &merged) == 20);
+	heap_give(base, &heap, at, 20, 5);
+	ck_assert(free_block_at(at, 20));
 	sound();
 	free(base);
 }
@@ -205,7 +207,7 @@ END_TEST
 /* A block that happens to lie well serves, where none has room to spare. */
 START_TEST(aligned_as_a_last_resort)
 {
-	uint64_t at, place, merged;
+	uint64_t at, place;
 	uint64_t fits = START;
 
 	case_of(_i);
@@ -215,12 +217,12 @@ START_TEST(aligned_as_a_last_resort)
 	/* All is used but two granules that don't lie well, and two that do. */
 	heap_take(base, &heap, START, START, 64, TAG_LIVE);
 	ck_assert(!heap_find_aligned(base, &heap, 2, 256, &at, &place));
-	give(START, &merged);
+	give(START);
 	heap_take(base, &heap, START, fits, 2, TAG_CACHED);
 	if (fits > START)
 		take(fits - START);
 	take(64 - (fits - START) - 2);
-	give(fits, &merged);
+	give(fits);
 	ck_assert(heap_find_aligned(base, &heap, 2, 256, &at, &place));
 	ck_assert(at == fits && place == fits);
 	ck_assert(!heap_find_aligned(base, &heap, 3, 256, &at, &place));
@@ -286,13 +288,12 @@ START_TEST(random_operations_against_a_map)
 	for (int step = 0; step < SCALE(100000, 20000); step++) {
 		unsigned k = (unsigned)(roll(&dice) % BLOCKS);
 		uint64_t size = 1 + roll(&dice) % (roll(&dice) % 4 ? 12 : 60);
-		uint64_t merged;
 
 		if (!places[k]) {
 			places[k] = chosen(owner, START + GRANULES, size, step);
 			sizes[k] = size;
 		} else if (roll(&dice) % 2) {
-			give(places[k], &merged);
+			give(places[k]);
 			memset(owner + places[k], 0, sizes[k]);
 			places[k] = 0;
 			continue;
@@ -313,11 +314,8 @@ START_TEST(random_operations_against_a_map)
 		}
 	}
 	for (unsigned k = 0; k < BLOCKS; k++)
-		if (places[k]) {
-			uint64_t merged;
-
-			give(places[k], &merged);
-		}
+		if (places[k])
+			give(places[k]);
 	ck_assert(heap_empty(&heap) && fit_largest(base, &heap.fit) == GRANULES);
 	free(base);
 }
@@ -326,14 +324,14 @@ END_TEST
 /* heap_check() sees each of the invariants broken. */
 START_TEST(check_finds_plants)
 {
-	uint64_t a, b, merged;
+	uint64_t a, b;
 	int i = case_of(_i);
 
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(5);
-	give(b, &merged);
+	give(b);
 	switch (i) {
 	case 0:		/* H1 */
 		tag_write(base, a, 200, TAG_LIVE, 9, KEY, false);
@@ -377,33 +375,33 @@ END_TEST
 /* A footer that was overwritten is noticed by the free beside it, before anything is merged. */
 START_TEST(overwritten_footer_aborts)
 {
-	uint64_t a, b, merged;
+	uint64_t a, b;
 	int i = case_of(_i);
 
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(1);
-	give(a, &merged);
+	give(a);
 	*(uint64_t *)place_address(base, b) = i ? 7 : 1000;
-	heap_give(base, &heap, b, 10, 1, &merged);
+	heap_give(base, &heap, b, 10, 1);
 }
 END_TEST
 
 /* So are overwritten links, by whatever takes the block or merges with it. */
 START_TEST(overwritten_links_abort)
 {
-	uint64_t a, b, merged;
+	uint64_t a, b;
 
 	policy = FIT_GOOD;
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(1);
-	give(a, &merged);
+	give(a);
 	memset(payload_at(base, a), 'A', 16);
 	if (_i)
-		heap_give(base, &heap, b, 10, 1, &merged);
+		heap_give(base, &heap, b, 10, 1);
 	else
 		heap_take(base, &heap, heap_find(base, &heap, 10), a, 10, TAG_LIVE);
 }
