@@ -73,6 +73,12 @@ static inline struct plot *plot_at(const struct acre *arena, uint32_t id)
 	return (struct plot *)(arena_base(arena) + arena_ceiling(arena) - from_end);
 }
 
+/* The lock of the heap that a block's tag names as its owner: a plot, or 0 for the commons. */
+static inline struct lock *owner_lock(struct acre *arena, uint32_t owner)
+{
+	return owner ? &plot_at(arena, owner)->lock : &arena->lock;
+}
+
 /* The record of a plot's lease number i. */
 static inline struct lease *plot_lease(struct acre *arena, const struct plot *plot, unsigned i)
 {

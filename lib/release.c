@@ -49,23 +49,19 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 /* Into its heap, now. Its tag is looked at again: another thread may be freeing it too. */
 static void give_directly(struct acre *arena, uint64_t at, uint32_t owner)
 {
+	struct lock *lock = owner_lock(arena, owner);
 	char *base = arena_base(arena);
 
-	if (owner == 0) {
-		lock_take(&arena->lock);
-		heap_expect(base, at, 0, arena->key, TAG_LIVE);
-		commons_give(arena, at);
-		lock_drop(&arena->lock);
-	} else {
-		struct plot *plot = plot_at(arena, owner);
-
-		lock_take(&plot->lock);
-		heap_expect(base, at, owner, arena->key, TAG_LIVE);
+	lock_take(lock);
+	heap_expect(base, at, owner, arena->key, TAG_LIVE);
+	if (owner) {
 		tag_set_state(tag_at(base, at), TAG_CACHED);
-		plot_give(arena, plot, &at, 1);
-		plot_drain(arena, plot);
-		lock_drop(&plot->lock);
+		plot_give(arena, plot_at(arena, owner), &at, 1);
+		plot_drain(arena, plot_at(arena, owner));
+	} else {
+		commons_give(arena, at);
 	}
+	lock_drop(lock);
 }
 
 /* Into the cache; false if that isn't for it. */

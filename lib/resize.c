@@ -26,36 +26,24 @@
 /* What the owner does with the block at `at`, under its lock. Its place; 0 if that can't be. */
 static uint64_t grow_here(struct acre *arena, uint64_t at, uint32_t owner, uint64_t size)
 {
-	struct plot *plot;
+	struct lock *lock = owner_lock(arena, owner);
 	bool done;
 
-	if (owner == 0) {
-		lock_take(&arena->lock);
-		done = commons_resize(arena, at, size);
-		lock_drop(&arena->lock);
-	} else {
-		plot = plot_at(arena, owner);
-		lock_take(&plot->lock);
-		done = plot_resize(arena, plot, at, size);
-		lock_drop(&plot->lock);
-	}
+	lock_take(lock);
+	done = owner ? plot_resize(arena, plot_at(arena, owner), at, size) :
+		       commons_resize(arena, at, size);
+	lock_drop(lock);
 	return done ? at : 0;
 }
 
 static uint64_t slide(struct acre *arena, uint64_t at, uint32_t owner, uint64_t size)
 {
-	struct plot *plot;
+	struct lock *lock = owner_lock(arena, owner);
 
-	if (owner == 0) {
-		lock_take(&arena->lock);
-		at = commons_slide(arena, at, size);
-		lock_drop(&arena->lock);
-	} else {
-		plot = plot_at(arena, owner);
-		lock_take(&plot->lock);
-		at = plot_slide(arena, plot, at, size);
-		lock_drop(&plot->lock);
-	}
+	lock_take(lock);
+	at = owner ? plot_slide(arena, plot_at(arena, owner), at, size) :
+		     commons_slide(arena, at, size);
+	lock_drop(lock);
 	return at;
 }
 
