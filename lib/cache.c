@@ -379,7 +379,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 bool cache_keep(struct cache *cache, void *block, unsigned class)
 {
 	struct bin *bin = &cache->bins[class];
-	struct tag *tag = (struct tag *)block - 1;
+	struct tag *tag = tag_of(block);
 
 	if (bin_top(bin) == bin->limit)
 		widen(cache, class);
@@ -413,7 +413,7 @@ static bool salvageable(struct acre *arena, void *block)
 
 	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
 		return false;
-	return tag_state((struct tag *)block - 1) == TAG_CACHED &&
+	return tag_state(tag_of(block)) == TAG_CACHED &&
 	       tag_sound(base, place_of(base, block), arena->key);
 }
 
@@ -450,7 +450,7 @@ void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
 static int check_entry(struct cache *cache, void *block, uint64_t granules)
 {
 	struct line line = { 0 };
-	const struct tag *tag = (struct tag *)block - 1;
+	const struct tag *tag = tag_of(block);
 
 	if (salvageable(cache->arena, block) && tag_size(tag) == granules)
 		return 0;

@@ -90,7 +90,7 @@ static inline void *bin_pop(struct bin *bin)
 {
 	entry *top = bin_top(bin);
 	void *block = atomic_load_explicit(top, memory_order_relaxed);
-	struct tag *tag = (struct tag *)block - 1;
+	struct tag *tag = tag_of(block);
 	uint32_t face = tag_face(tag);
 
 	if (RARELY(face_state(face) != TAG_CACHED))
@@ -99,7 +99,7 @@ static inline void *bin_pop(struct bin *bin)
 	if (!block)
 		__builtin_unreachable();
 	atomic_store_explicit(&bin->top, top - 1, memory_order_relaxed);
-	tag_set_face(tag, face ^ (TAG_CACHED ^ TAG_LIVE));
+	tag_set_face(tag, face_turned(face, TAG_CACHED, TAG_LIVE));
 	SHADOW_SHOW(block, payload_bytes(tag_size(tag)));
 	return block;
 }
@@ -139,16 +139,14 @@ static inline bool cache_small(const struct cache *cache, const void *block, uin
 			       uint32_t *twice)
 {
 	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
-	const struct tag *tag = (const struct tag *)block - 1;
-	uint32_t span, hash;
+	const struct tag *tag = tag_of(block);
+	uint32_t span;
 
 	if (RARELY(offset >= cache->size))
 		return false;
-	span = tag_span(tag) & ~SPAN_PREV_FREE;
+	span = tag_twice(tag);
 	*face = tag_face(tag);
-	hash = tag_hash_small((uint32_t)offset, span, cache->key);
-	/* Whatever plot's it is. */
-	if (RARELY((*face ^ (TAG_LIVE | hash)) & ~FACE_PLOT))
+	if (RARELY(!face_is_live(*face, tag_hash_small((uint32_t)offset, span, cache->key))))
 		return false;
 	AT_HAND(span);
 	*twice = (uint8_t)span;
@@ -173,7 +171,7 @@ static inline bool cache_put(struct cache *cache, void *block)
 		return false;
 	SHADOW_RETIRE(block, payload_bytes(twice / 2));
 	SHADOW_HIDE(block, payload_bytes(twice / 2));
-	tag_set_face((struct tag *)block - 1, face ^ (TAG_LIVE ^ TAG_CACHED));
+	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_CACHED));
 	bin_push(bin, top, block);
 	return true;
 }
@@ -206,7 +204,7 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 static inline bool cache_put_medium(struct cache *cache, void *block)
 {
 	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
-	struct tag *tag = (struct tag *)block - 1;
+	struct tag *tag = tag_of(block);
 	uint32_t twice, face;
 	unsigned class;
 	struct bin *bin;
@@ -214,11 +212,10 @@ static inline bool cache_put_medium(struct cache *cache, void *block)
 
 	if (offset >= cache->size)
 		return false;
-	twice = tag_span(tag) & ~SPAN_PREV_FREE;
+	twice = tag_twice(tag);
 	face = tag_face(tag);
 	if (twice > 2 * CLASSED_MOST ||
-	    (face & ~FACE_PLOT) !=
-		    ((TAG_LIVE | FACE_LARGE) ^ tag_hash_small((uint32_t)offset, twice, cache->key)))
+	    !face_is_live(face, tag_hash_large((uint32_t)offset, twice, cache->key)))
 		return false;
 	class = class_of(twice / 2);
 	bin = &cache->bins[class];
@@ -227,7 +224,7 @@ static inline bool cache_put_medium(struct cache *cache, void *block)
 		return false;
 	SHADOW_RETIRE(block, payload_bytes(twice / 2));
 	SHADOW_HIDE(block, payload_bytes(twice / 2));
-	tag_set_face(tag, face ^ (TAG_LIVE ^ TAG_CACHED));
+	tag_set_face(tag, face_turned(face, TAG_LIVE, TAG_CACHED));
 	bin_push(bin, top, block);
 	return true;
 }

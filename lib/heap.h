@@ -108,7 +108,7 @@ static inline uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint3
 static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot, uint32_t key)
 {
 	const struct tag *tag = tag_at(base, at);
-	uint32_t size = tag_span(tag) >> 1;
+	uint32_t size = tag_twice(tag) / 2;
 
 	if (tag_face(tag) != face_of(at, size, TAG_CACHED, plot, key))
 		heap_unexpected(base, at);

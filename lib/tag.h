@@ -81,6 +81,12 @@ static inline struct tag *tag_at(char *base, uint64_t at)
 	return (struct tag *)(base + at * GRANULE + TAG_BYTES);
 }
 
+/* The tag of the block that has this payload. */
+static inline struct tag *tag_of(const void *payload)
+{
+	return (struct tag *)(uintptr_t)payload - 1;
+}
+
 static inline void *payload_at(char *base, uint64_t at)
 {
 	return base + (at + 1) * GRANULE;
@@ -107,12 +113,20 @@ static inline uint32_t tag_hash_small(uint32_t offset, uint32_t twice, uint32_t 
 	return (offset + 4 * twice) * key & FACE_CHECK;
 }
 
-/* Those of any block. A larger one's differ in a bit, so that it's never taken for a small one. */
+/* Those of a larger one differ in a bit, so that it's never taken for a small one. */
+static inline uint32_t tag_hash_large(uint32_t offset, uint32_t twice, uint32_t key)
+{
+	return tag_hash_small(offset, twice, key) ^ FACE_LARGE;
+}
+
+/* Those of any block. */
 static inline uint32_t tag_hash(uint64_t at, uint64_t granules, uint32_t key)
 {
-	uint32_t hash = tag_hash_small((uint32_t)(at * GRANULE), (uint32_t)granules * 2, key);
+	uint32_t offset = (uint32_t)(at * GRANULE);
+	uint32_t twice = (uint32_t)granules * 2;
 
-	return granules < SMALL_GRANULES ? hash : hash ^ FACE_LARGE;
+	return granules < SMALL_GRANULES ? tag_hash_small(offset, twice, key) :
+					   tag_hash_large(offset, twice, key);
 }
 
 UNSHADOWED static inline uint32_t tag_face(const struct tag *tag)
@@ -145,6 +159,18 @@ static inline uint32_t face_plot(uint32_t face)
 	return (face & FACE_PLOT) >> FACE_PLOT_SHIFT;
 }
 
+/* The same face in another state. */
+static inline uint32_t face_turned(uint32_t face, enum tag_state from, enum tag_state to)
+{
+	return face ^ (uint32_t)(from ^ to);
+}
+
+/* Whether it's the face of a live block with these check bits, whatever plot's it is. */
+static inline bool face_is_live(uint32_t face, uint32_t hash)
+{
+	return ((face ^ (TAG_LIVE | hash)) & ~FACE_PLOT) == 0;
+}
+
 static inline enum tag_state tag_state(const struct tag *tag)
 {
 	return face_state(tag_face(tag));
@@ -159,6 +185,12 @@ static inline uint64_t tag_size(const struct tag *tag)
 {
 	return tag_span(tag) >> 1 |
 	       (uint64_t)((tag_face(tag) & FACE_HIGH) >> FACE_HIGH_SHIFT) << SPAN_SIZE_BITS;
+}
+
+/* Twice the size, modulo 2^32: just what the span says. */
+static inline uint32_t tag_twice(const struct tag *tag)
+{
+	return tag_span(tag) & ~SPAN_PREV_FREE;
 }
 
 static inline bool tag_prev_free(const struct tag *tag)
