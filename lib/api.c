@@ -59,7 +59,7 @@ void acre_free_sized(struct acre *arena, void *block, size_t size)
 		uint64_t at = release_expect(arena, block, "free_sized");
 
 		if (size > payload_bytes(tag_size(tag_at(arena_base(arena), at))))
-			report_misuse("free_sized", block, 0, 0, "it is smaller than the size given");
+			report_misuse("free_sized", block, "it is smaller than the size given");
 	}
 	acre_free(arena, block);
 }

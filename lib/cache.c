@@ -352,9 +352,9 @@ void *cache_refill(struct cache *cache, unsigned class)
 	unsigned want, had;
 
 	if (bin_count(cache, class))
-		report_misuse("malloc", atomic_load_explicit(bin_top(bin), memory_order_relaxed), 0,
-			      plot->id, "its tag was overwritten while it was free; look for a write "
-			      "after free, or past the end of the block before");
+		report_misuse("malloc", atomic_load_explicit(bin_top(bin), memory_order_relaxed),
+			      "its tag was overwritten while it was free; look for a write after "
+			      "free, or past the end of the block before");
 	widen(cache, class);
 	want = (bin_limit(cache, class) + 1) / 2;
 	if (!want)

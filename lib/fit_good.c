@@ -129,7 +129,7 @@ static inline bool back_sound(char *base, const struct fit *fit, uint64_t at, ui
 
 static _Noreturn void overwritten(char *base, uint64_t at)
 {
-	report_misuse("heap", payload_at(base, at), 0, 0,
+	report_misuse("heap", payload_at(base, at),
 		      "its links were overwritten while it was free; look for a write after free");
 }
 

@@ -62,12 +62,12 @@ static uint64_t free_before(char *base, const struct heap *heap, uint64_t at)
 		return 0;
 	size = footer_before(base, at);
 	if (size == 0 || size > at - heap->start)
-		report_misuse("heap", payload_at(base, at), 0, 0,
+		report_misuse("heap", payload_at(base, at),
 			      "the free block before it was overwritten at its end; "
 			      "look for a write after free");
 	prev = tag_at(base, at - size);
 	if (tag_state(prev) != TAG_FREE || tag_size(prev) != size)
-		report_misuse("heap", payload_at(base, at - size), 0, 0,
+		report_misuse("heap", payload_at(base, at - size),
 			      "its tag or footer was overwritten while it was free; "
 			      "look for a write after free, or past the end of the block before");
 	return size;
@@ -169,7 +169,7 @@ void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsign
 
 _Noreturn void heap_unexpected(char *base, uint64_t at)
 {
-	report_misuse("free", payload_at(base, at), 0, 0,
+	report_misuse("free", payload_at(base, at),
 		      tag_state(tag_at(base, at)) == TAG_FREE ?
 			      "it is free already; it was freed twice, by two threads" :
 			      "its tag was overwritten; look for a write after free, or past the "

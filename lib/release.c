@@ -33,17 +33,18 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 
 	if (offset >= arena->size || offset / GRANULE <= arena->commons.start ||
 	    offset >= atomic_load_explicit(&arena->committed, memory_order_relaxed))
-		report_misuse(call, block, 0, 0, "it doesn't lie in this arena; was it allocated "
-						 "elsewhere, or on the stack?");
+		report_misuse(call, block, "it doesn't lie in this arena; was it allocated "
+					   "elsewhere, or on the stack?");
 	if (offset % GRANULE)
-		report_misuse(call, block, 0, 0, "no block begins here: it isn't aligned to 16");
+		report_misuse(call, block, "no block begins here: it isn't aligned to 16");
 	at = offset / GRANULE - 1;
 	tag = tag_at(base, at);
 	size = tag_size(tag);
-	if (tag_face(tag) != face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
-		report_misuse(call, block, tag_sound(base, at, arena->key) ? size : 0,
-			      tag_plot(tag), cause_of(base, at, arena->key));
-	return at;
+	if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
+		return at;
+	if (size && tag_sound(base, at, arena->key))
+		report_misuse_of(call, block, size, tag_plot(tag), cause_of(base, at, arena->key));
+	report_misuse(call, block, cause_of(base, at, arena->key));
 }
 
 /* Into its heap, now. Its tag is looked at again: another thread may be freeing it too. */

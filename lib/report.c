@@ -73,24 +73,40 @@ void report(const struct line *line)
 	report_to(STDERR_FILENO, line);
 }
 
-_Noreturn void report_misuse(const char *what, const void *address, uint64_t granules, unsigned plot,
-			     const char *cause)
+static void begin_misuse(struct line *line, const char *call, const void *block)
+{
+	line_text(line, call);
+	line_text(line, ": block ");
+	line_address(line, block);
+}
+
+static _Noreturn void end_misuse(struct line *line, const char *cause)
+{
+	line_text(line, ": ");
+	line_text(line, cause);
+	report(line);
+	abort();
+}
+
+_Noreturn void report_misuse(const char *call, const void *block, const char *cause)
 {
 	struct line line = { 0 };
 
-	line_text(&line, what);
-	line_text(&line, ": block ");
-	line_address(&line, address);
-	if (granules) {
-		line_text(&line, ", ");
-		line_number(&line, payload_bytes(granules));
-		line_text(&line, " bytes, ");
-		line_text(&line, plot ? "plot " : "the commons");
-		if (plot)
-			line_number(&line, plot);
-	}
-	line_text(&line, ": ");
-	line_text(&line, cause);
-	report(&line);
-	abort();
+	begin_misuse(&line, call, block);
+	end_misuse(&line, cause);
+}
+
+_Noreturn void report_misuse_of(const char *call, const void *block, uint64_t granules,
+				uint32_t owner, const char *cause)
+{
+	struct line line = { 0 };
+
+	begin_misuse(&line, call, block);
+	line_text(&line, ", ");
+	line_number(&line, payload_bytes(granules));
+	line_text(&line, " bytes, ");
+	line_text(&line, owner ? "plot " : "the commons");
+	if (owner)
+		line_number(&line, owner);
+	end_misuse(&line, cause);
 }

@@ -21,8 +21,11 @@ void line_address(struct line *line, const void *address);
 void report_to(int fd, const struct line *line);
 void report(const struct line *line);
 
-/* Says what is wrong with the block at address, and aborts. granules 0: its size isn't known. */
-_Noreturn void report_misuse(const char *what, const void *address, uint64_t granules, unsigned plot,
-			     const char *cause);
+/* Says what is wrong with a block that a call was given, or came upon, and aborts. */
+_Noreturn void report_misuse(const char *call, const void *block, const char *cause);
+
+/* The same of a block whose size and owner are known. */
+_Noreturn void report_misuse_of(const char *call, const void *block, uint64_t granules,
+				uint32_t owner, const char *cause);
 
 #endif

@@ -52,7 +52,7 @@ struct cache *thread_join(struct acre *arena)
 	struct plot *plot;
 
 	if (arena->seal != arena_seal(arena))
-		report_misuse("arena", arena, 0, 0, "no arena is here; was it destroyed?");
+		report_misuse("arena", arena, "no arena is here; was it destroyed?");
 	/* Who can't be told that the thread leaves must not join. */
 	if (!arena->plot_bytes || self->leaving || !have_leaving_key)
 		return &cache_none;
