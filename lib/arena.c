@@ -29,11 +29,6 @@ struct lock arena_registry = { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = RANK_
 static struct acre *arenas;		/* under the registry's lock */
 static struct acre *_Atomic under_malloc;
 
-static size_t round_up(size_t n, size_t to)
-{
-	return (n + to - 1) / to * to;
-}
-
 static size_t clamp(size_t n, size_t least, size_t most)
 {
 	return n < least ? least : n > most ? most : n;

@@ -9,11 +9,6 @@
 #define COMMIT_LEAST	((size_t)1 << 20)
 #define COMMIT_MOST	((size_t)256 << 20)
 
-static size_t round_up(size_t n, size_t to)
-{
-	return (n + to - 1) / to * to;
-}
-
 size_t commons_index_end(const struct acre *arena, size_t committed)
 {
 	const struct fit *fit = &arena->commons.fit;

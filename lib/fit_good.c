@@ -36,6 +36,7 @@
  */
 #include "fit_policy.h"
 #include "report.h"
+#include "sizes.h"
 #include "tag.h"
 
 #define EXACT		64u	/* a list for each size up to this */
@@ -76,14 +77,14 @@ static unsigned list_above(uint64_t size)
 
 static size_t bytes(uint64_t granules)
 {
-	return ((list_of(granules) + 1) * sizeof(uint64_t) + GRANULE - 1) / GRANULE * GRANULE;
+	return round_up((list_of(granules) + 1) * sizeof(uint64_t), GRANULE);
 }
 
 /* All of it, from the start. */
 static size_t used_bytes(const struct fit *fit, uint64_t granules)
 {
 	(void)granules;
-	return (fit->good.lists * sizeof(uint64_t) + GRANULE - 1) / GRANULE * GRANULE;
+	return round_up(fit->good.lists * sizeof(uint64_t), GRANULE);
 }
 
 static void init(struct fit *fit, uint64_t granules)

@@ -264,7 +264,7 @@ PUBLIC void *pvalloc(size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return aligned_alloc(page, (size + page - 1) / page * page);
+	return aligned_alloc(page, round_up(size, page));
 }
 
 PUBLIC size_t malloc_usable_size(void *block)

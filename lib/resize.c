@@ -55,7 +55,7 @@ static uint64_t round_granules(const struct acre *arena, uint64_t granules)
 	if (granules <= CLASSED_MOST)
 		return class_granules(class_of(granules));
 	if (granules > arena->plot_most)
-		return (granules + arena->page - 1) / arena->page * arena->page;
+		return round_up(granules, arena->page);
 	return granules;
 }
 
@@ -73,7 +73,7 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	size_t start = (from + 1) * GRANULE;
 	size_t end = start + payload_bytes(granules);
 	/* The page that holds the links when the old block is free stays. */
-	size_t first = (start + GRANULE + page - 1) / page * page;
+	size_t first = round_up(start + GRANULE, page);
 	size_t last = end / page * page;
 	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
 

@@ -22,6 +22,12 @@
 #define CLASSED_MOST	2049u	/* granules */
 #define MEDIUM_BYTES	(CLASSED_MOST * GRANULE - TAG_BYTES)
 
+/* The least multiple of `to` that isn't below n. */
+static inline uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
 /* Granules of the least block with this payload. size is at most SIZE_MAX - 32. */
 static inline uint64_t granules_for(size_t size)
 {

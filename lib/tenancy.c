@@ -29,9 +29,7 @@ static int own_tid(void)
 
 size_t plot_size(const struct cache_plan *plan)
 {
-	size_t bytes = offsetof(struct plot, cache) + cache_size(plan);
-
-	return (bytes + pages_size() - 1) / pages_size() * pages_size();
+	return round_up(offsetof(struct plot, cache) + cache_size(plan), pages_size());
 }
 
 /* The commons end a slab lower, if what lies there is free; under their lock. */
