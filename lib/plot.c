@@ -72,51 +72,70 @@ static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 	return i;
 }
 
-/* Another lease, with a free block of at least size granules. */
-static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
+/* Granules of a lease in which a block of this size is sure to have room. */
+static uint64_t lease_for(const struct acre *arena, uint64_t size)
 {
-	char *base = arena_base(arena);
-	uint64_t wanted = plot->land / 8;
 	uint64_t least = arena->lease_least;
-	uint64_t granted = 0;
-	uint64_t overhead;
-	uint64_t at;
-	struct lease *lease;
-	size_t index;
-	unsigned i;
+	uint64_t needed = size + lease_overhead(arena, size) + lease_overhead(arena, least);
 
-	if (plot->leases == PLOT_LEASES)
-		return false;
+	return round_up(needed > least ? needed : least, arena->page);
+}
+
+/* Granules of the lease that the plot would have next: the more land it has, the more. */
+static uint64_t lease_wanted(const struct acre *arena, const struct plot *plot)
+{
+	uint64_t wanted = plot->land / 8;
+
 	if (wanted > LEASE_MOST)
 		wanted = plot->land / 16 > LEASE_MOST ? plot->land / 16 : LEASE_MOST;
-	overhead = lease_overhead(arena, size) + lease_overhead(arena, least);
-	if (size + overhead > least)
-		least = size + overhead;
-	least = (least + arena->page - 1) / arena->page * arena->page;
-	wanted = wanted / arena->page * arena->page;
-	if (wanted < least)
-		wanted = least;
-	at = commons_lease(arena, plot->id, least, wanted, &granted);
-	if (!at)
-		return false;
+	return wanted / arena->page * arena->page;
+}
 
-	index = (at + 1) * GRANULE + sizeof(struct lease);
-	overhead = lease_overhead(arena, granted);
-	SHADOW_SHOW(payload_at(base, at), (overhead - 2) * GRANULE);
-	dirt_zero(arena, index - sizeof(struct lease), (overhead - 2) * GRANULE);
+/* The lease at `at` gets its record and its heap: one free block. */
+static void lease_init(struct acre *arena, const struct plot *plot, uint64_t at, uint64_t granules)
+{
+	char *base = arena_base(arena);
+	struct lease *lease = payload_at(base, at);
+	size_t record = (at + 1) * GRANULE;
+	uint64_t overhead = lease_overhead(arena, granules);
+
+	/* All of it but the two tags. */
+	SHADOW_SHOW(lease, (overhead - 2) * GRANULE);
+	dirt_zero(arena, record, (overhead - 2) * GRANULE);
 	dirt_mark(arena, at, overhead);
-	dirt_mark(arena, at + granted - 1, 1);
-	lease = payload_at(base, at);
-	heap_init(base, &lease->heap, arena->policy, index, at + overhead - 1, at + granted - 1,
-		  arena->key, plot->id);
+	dirt_mark(arena, at + granules - 1, 1);
+	heap_init(base, &lease->heap, arena->policy, record + sizeof(*lease), at + overhead - 1,
+		  at + granules - 1, arena->key, plot->id);
+}
 
-	i = plot_lease_from(plot, at);
+/* The lease at `at` comes into the plot's list. */
+static void enter(struct acre *arena, struct plot *plot, uint64_t at, uint64_t granules)
+{
+	unsigned i = plot_lease_from(plot, at);
+
 	memmove(plot->lease + i + 1, plot->lease + i, (plot->leases - i) * sizeof(*plot->lease));
 	memmove(plot->room + i + 1, plot->room + i, (plot->leases - i) * sizeof(*plot->room));
 	plot->lease[i] = at;
 	plot->leases++;
-	plot->land += granted;
+	plot->land += granules;
 	account(arena, plot, i, 0, 0);
+}
+
+/* Another lease, with a free block of at least size granules. */
+static bool extend(struct acre *arena, struct plot *plot, uint64_t size)
+{
+	uint64_t least = lease_for(arena, size);
+	uint64_t wanted = lease_wanted(arena, plot);
+	uint64_t granted = 0;
+	uint64_t at;
+
+	if (plot->leases == PLOT_LEASES)
+		return false;
+	at = commons_lease(arena, plot->id, least, wanted > least ? wanted : least, &granted);
+	if (!at)
+		return false;
+	lease_init(arena, plot, at, granted);
+	enter(arena, plot, at, granted);
 	return true;
 }
 
