@@ -13,7 +13,8 @@
 #include "supply.h"
 #include "thread.h"
 
-static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment, bool zero)
+static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment,
+		    bool zero)
 {
 	void *block = supply(arena, cache, size, alignment, zero);
 

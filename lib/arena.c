@@ -46,7 +46,8 @@ uint64_t arena_peak(struct acre *arena, uint64_t used)
 
 	while (used > peak)
 		if (atomic_compare_exchange_weak_explicit(&arena->peak_bytes, &peak, used,
-							  memory_order_relaxed, memory_order_relaxed))
+							  memory_order_relaxed,
+							  memory_order_relaxed))
 			return used;
 	return peak;
 }

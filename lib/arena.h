@@ -50,7 +50,7 @@ struct acre {
 	uint32_t key;
 	enum fit_policy policy;
 	size_t page;			/* granules in a page */
-	size_t dirt;			/* byte offset of the map of touched pages; 0 = none is kept */
+	size_t dirt;			/* byte offset of the map of touched pages; 0 = none */
 	size_t seams;			/* and of where moved pages begin and end */
 	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */
 	size_t cache_bytes;		/* most bytes in one cache */

@@ -72,6 +72,17 @@ static entry *bottom(const struct cache *cache, unsigned class)
 	return (entry *)(uintptr_t)cache->entries + cache->row[class];
 }
 
+static void *load(const entry *at)
+{
+	return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+/* Block number n of a bin, from 1 on: the oldest first. */
+static void *entry_at(const struct cache *cache, unsigned class, unsigned n)
+{
+	return load(bottom(cache, class) + n);
+}
+
 static unsigned bin_count(const struct cache *cache, unsigned class)
 {
 	return (unsigned)(bin_top(&cache->bins[class]) - bottom(cache, class));
@@ -192,8 +203,7 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	uint64_t places[BATCH_MOST];
 
 	for (unsigned i = 0; i < count; i++)
-		places[i] = place_of(base_of(cache),
-				     atomic_load_explicit(&oldest[i], memory_order_relaxed));
+		places[i] = place_of(base_of(cache), load(oldest + i));
 	/* Nobody else looks at entries, but for fork's child. */
 	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
 	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
@@ -229,6 +239,12 @@ static void ungrant(struct cache *cache, size_t bytes)
 	atomic_fetch_sub_explicit(&cache->arena->caches_granted, bytes, memory_order_relaxed);
 }
 
+void cache_reset(struct cache *cache)
+{
+	ungrant(cache, cache->granted);
+	cache_init(cache, cache->arena, cache->plot);
+}
+
 /* Halves the limits of some other classes, and gives back what they then hold too much. */
 static void take_from_others(struct cache *cache, unsigned class)
 {
@@ -261,8 +277,7 @@ static uint16_t take_row(struct cache *cache, unsigned size)
 	unsigned end = cache->used + (ROW_LEAST << size) + 1;
 
 	if (row) {
-		cache->spare[size] = (uint16_t)(uintptr_t)atomic_load_explicit(
-			&cache->entries[row], memory_order_relaxed);
+		cache->spare[size] = (uint16_t)(uintptr_t)load(&cache->entries[row]);
 		return row;
 	}
 	if (end > cache->arena->plan.entries)
@@ -299,7 +314,7 @@ static bool lengthen(struct cache *cache, unsigned class, unsigned blocks)
 	if (!row)
 		return false;
 	to = cache->entries + row;
-	/* Under the lock, for acre_stats(), and for the child of a fork, who both count the blocks. */
+	/* Under the lock, for acre_stats() and a fork's child, who both count the blocks. */
 	lock_take(&cache->plot->lock);
 	atomic_store_explicit(to, NO_BLOCK, memory_order_relaxed);
 	memcpy((void *)(to + 1), (void *)(bottom(cache, class) + 1), count * sizeof(*to));
@@ -352,7 +367,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	unsigned want, had;
 
 	if (bin_count(cache, class))
-		report_misuse("malloc", atomic_load_explicit(bin_top(bin), memory_order_relaxed),
+		report_misuse("malloc", entry_at(cache, class, bin_count(cache, class)),
 			      "its tag was overwritten while it was free; look for a write after "
 			      "free, or past the end of the block before");
 	widen(cache, class);
@@ -427,14 +442,13 @@ void cache_salvage(struct cache *cache)
 	 */
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--) {
-			void *block = atomic_load_explicit(bottom(cache, c) + n, memory_order_relaxed);
+			void *block = entry_at(cache, c, n);
 			uint64_t at = place_of(base_of(cache), block);
 
 			if (salvageable(arena, block))
 				give(cache, &at, 1);
 		}
-	atomic_fetch_sub_explicit(&arena->caches_granted, cache->granted, memory_order_relaxed);
-	cache_init(cache, arena, cache->plot);
+	cache_reset(cache);
 }
 
 void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
@@ -467,9 +481,6 @@ int cache_check(struct cache *cache)
 
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--)
-			faults += check_entry(cache,
-					      atomic_load_explicit(bottom(cache, c) + n,
-								   memory_order_relaxed),
-					      class_granules(c));
+			faults += check_entry(cache, entry_at(cache, c, n), class_granules(c));
 	return faults;
 }

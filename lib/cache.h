@@ -48,7 +48,7 @@ struct bin {
 struct cache {
 	/* What the fast path of a free needs, in one line. */
 	char *first;			/* a granule above base: less can't be a payload */
-	uint64_t size;			/* bytes from there on in which blocks are; 0 = nobody's cache */
+	uint64_t size;			/* bytes from there on that have blocks; 0 = cache_none */
 	uint32_t key;
 	struct bin bins[CACHE_BINS];
 
@@ -81,7 +81,7 @@ static inline entry *bin_top(const struct bin *bin)
 	return atomic_load_explicit(&bin->top, memory_order_relaxed);
 }
 
-/* The lowest entry of each row: a pointer that isn't a block, with a tag that isn't a cached one's. */
+/* The lowest entry of each row: no block, but with a tag, which isn't that of a cached one. */
 extern const uint64_t cache_no_block[2];
 #define NO_BLOCK ((void *)(uintptr_t)&cache_no_block[1])
 
@@ -132,8 +132,8 @@ static inline void *cache_take_medium(struct cache *cache, size_t size)
  * Whether it's a small live block, for sure: its face, and its size as an offset into the bins.
  *
  * A pointer that isn't aligned, or points into a block, meets no face that fits: the slow path
- * finds out what it is. A large block's check bits never fit here (see tag_hash), so the size is cut
- * to the bins that there are, and needs no comparison.
+ * finds out what it is. A large block's check bits never fit here (see tag_hash), so the size is
+ * cut to the bins that there are, and needs no comparison.
  */
 static inline bool cache_small(const struct cache *cache, const void *block, uint32_t *face,
 			       uint32_t *twice)
@@ -154,8 +154,8 @@ static inline bool cache_small(const struct cache *cache, const void *block, uin
 }
 
 /*
- * The fast path of free: a small live block, and room in its bin. False: the slow one must be taken,
- * which also tells what is wrong.
+ * The fast path of free: a small live block, and room in its bin. False: the slow one must be
+ * taken, which also tells what is wrong.
  */
 static inline bool cache_put(struct cache *cache, void *block)
 {
@@ -236,6 +236,9 @@ size_t cache_size(const struct cache_plan *plan);
 void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
 
 void cache_init(struct cache *cache, struct acre *arena, struct plot *plot);
+
+/* A cache that is empty, or whose blocks have gone elsewhere, is as new. */
+void cache_reset(struct cache *cache);
 
 /* The fast path of free looks at as much of the arena as is accessible now. */
 void cache_reach(struct cache *cache, const struct acre *arena);

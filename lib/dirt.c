@@ -57,7 +57,8 @@ static void set_clean(struct acre *arena, size_t first, size_t last)
 static size_t next_bit(struct acre *arena, size_t map, size_t page, size_t last, bool wanted)
 {
 	while (page < last) {
-		uint64_t bits = atomic_load_explicit(word_of(arena, map, page), memory_order_relaxed);
+		uint64_t bits = atomic_load_explicit(word_of(arena, map, page),
+						     memory_order_relaxed);
 
 		bits = (wanted ? bits : ~bits) & mask_of(page, last);
 		if (bits)
@@ -121,9 +122,10 @@ void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes)
 		return;
 	}
 	while (from < end) {
-		bool dirty = is_dirty(arena, from / page_bytes);
-		size_t stop = next_bit(arena, arena->dirt, from / page_bytes, (end - 1) / page_bytes + 1, !dirty) *
-			      page_bytes;
+		size_t page = from / page_bytes;
+		size_t last = (end - 1) / page_bytes + 1;
+		bool dirty = is_dirty(arena, page);
+		size_t stop = next_bit(arena, arena->dirt, page, last, !dirty) * page_bytes;
 
 		stop = stop < end ? stop : end;
 		if (dirty)
@@ -147,15 +149,18 @@ size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit, 
 		return 0;
 	/* Beyond what was ever committed no page is dirty but the last. */
 	last = last < reached ? last : reached;
-	while (given < limit && *calls && (page = next_bit(arena, arena->dirt, page, last, true)) < last) {
+	while (given < limit && *calls &&
+	       (page = next_bit(arena, arena->dirt, page, last, true)) < last) {
 		size_t stop = next_bit(arena, arena->dirt, page, last, false);
+		size_t bytes;
 
 		if (stop - page > (limit - given) / page_bytes + 1)
 			stop = page + (limit - given) / page_bytes + 1;
+		bytes = (stop - page) * page_bytes;
 		--*calls;
-		if (pages_purge(arena_base(arena) + page * page_bytes, (stop - page) * page_bytes)) {
+		if (pages_purge(arena_base(arena) + page * page_bytes, bytes)) {
 			set_clean(arena, page, stop);
-			given += (stop - page) * page_bytes;
+			given += bytes;
 		}
 		page = stop;
 	}

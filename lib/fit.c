@@ -149,7 +149,8 @@ int fit_check(char *base, const struct fit *fit, uint64_t blocks)
 	if (!fit->top)
 		return policies[fit->policy]->check(base, fit, blocks);
 	if (tag_state(tag) != TAG_FREE)
-		faults += fit_fault("a last block that isn't free", fit->top, tag_state(tag), TAG_FREE);
+		faults += fit_fault("a last block that isn't free", fit->top, tag_state(tag),
+				    TAG_FREE);
 	if (tag_size(tag) != fit->end - fit->top)
 		faults += fit_fault("the last free block's size", fit->top, tag_size(tag),
 				    fit->end - fit->top);

@@ -25,7 +25,7 @@
 #include "fit_policy.h"
 #include "tag.h"
 
-#define PANE	64u	/* granules */
+#define PANE		64u	/* granules */
 #define STRIP_PANES	64u
 #define FAN		4u
 #define UPPER_LEVEL	3u	/* the first that isn't in the strips */
@@ -311,7 +311,8 @@ static uint64_t first_pane(char *base, const struct fit *fit, uint32_t want)
 }
 
 /* The first pane under this node, which has one. */
-static uint64_t descend(char *base, const struct fit *fit, unsigned level, uint64_t i, uint32_t want)
+static uint64_t descend(char *base, const struct fit *fit, unsigned level, uint64_t i,
+			uint32_t want)
 {
 	while (level) {
 		i *= FAN;
@@ -350,7 +351,7 @@ static uint64_t next_pane(char *base, const struct fit *fit, uint64_t pane, uint
 
 /* The lowest of the blocks with these bits in a pane that has at least size granules; 0 if none. */
 static inline uint64_t first_in(char *base, const struct fit *fit, uint64_t pane, uint64_t bits,
-			 uint64_t size)
+				uint64_t size)
 {
 	for (; bits; bits &= bits - 1) {
 		uint64_t at = place_in(fit, pane, bits);
@@ -456,7 +457,8 @@ static int check_pane(char *base, const struct fit *fit, uint64_t pane, uint64_t
 }
 
 /* Faults under a node; parts of the tree that are empty by their maximum aren't entered. */
-static int check_node(char *base, const struct fit *fit, unsigned level, uint64_t i, uint64_t *blocks)
+static int check_node(char *base, const struct fit *fit, unsigned level, uint64_t i,
+		      uint64_t *blocks)
 {
 	uint32_t found = 0;
 	int faults = 0;

@@ -5,8 +5,8 @@
  * Free blocks of about one size are in one list. Each size up to 64 granules has a list of its own;
  * above, there are 32 to a doubling, so that the blocks of a list differ by less than a 32nd:
  *
- *	list   0   1   2        62   63 |  64       65       66             95    |  96       97
- *	size   1   2   3  ...   63   64 | 65-66    67-68    69-70  ...   127-128  | 129-132  133-136 ...
+ *	list   0   1   2        62   63 |  64      65      66             95   |  96      97
+ *	size   1   2   3  ...   63   64 | 65-66   67-68   69-70  ...   127-128 | 129-132 133-136 ...
  *
  *	words  [1 0 1 ...]                     one bit for each word that isn't zero
  *	        |
@@ -121,7 +121,8 @@ static inline bool next_sound(char *base, const struct fit *fit, uint64_t at, ui
 }
 
 /* The same of its link back; the head of a list has none. */
-static inline bool back_sound(char *base, const struct fit *fit, uint64_t at, uint64_t to, unsigned list)
+static inline bool back_sound(char *base, const struct fit *fit, uint64_t at, uint64_t to,
+			      unsigned list)
 {
 	if (!to)
 		return *head_of(base, fit, list) == at;
@@ -290,13 +291,12 @@ static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t 
 }
 
 /*
- * From list to list. What comes into a list comes before the block at which the sweep stands, and so
- * waits for the next round; blocks of a list that may hold smaller ones are left out.
+ * From list to list. What comes into a list comes before the block at which the sweep stands, and
+ * so waits for the next round; blocks of a list that may hold smaller ones are left out.
  */
 static uint64_t sweep(char *base, struct fit *fit, uint64_t size)
 {
 	struct fit_good *good = &fit->good;
-
 	unsigned least = list_above(size);
 
 	if (good->sweep_list < least)
@@ -362,7 +362,8 @@ static int check_list(char *base, const struct fit *fit, unsigned list, uint64_t
 
 		++*blocks;
 		if (list_of(tag_size(tag)) != list)
-			faults += fit_fault("the list of a block", at, list_of(tag_size(tag)), list);
+			faults += fit_fault("the list of a block", at, list_of(tag_size(tag)),
+					    list);
 		if (!next_sound(base, fit, at, to))
 			return faults + fit_fault("a link that isn't returned", at, to, 0);
 		at = to;

@@ -1,9 +1,9 @@
 /*
  * Heap: split, merge, resize. See heap.h for the picture and the invariants.
  *
- * A free block is made by put_free(), grown downward or upward by a merge in heap_give(), and cut at
- * its low end by cut_free(). Where one ends up in a used block, the block behind it hears of that:
- * its prev-free bit is right after each call.
+ * A free block is made by put_free(), grows when heap_give() merges others into it, and is cut at
+ * its low end by cut_free(). Whatever a call does, it leaves the prev-free bit of the block behind
+ * right.
  */
 #include "heap.h"
 

@@ -13,7 +13,7 @@
  *	H1 from start on, each block begins where the one before ends, up to the END tag at `end`
  *	H2 every tag's check bits agree with its place and size
  *	H3 two free blocks never stand side by side
- *	H4 a block's prev-free bit says whether the one before is free; that one's footer is its size
+ *	H4 a block's prev-free bit says whether the one before is free, whose footer is its size
  *	H5 the index holds just the free blocks, as far as its policy lists them
  *	H6 used and blocks count the others
  *

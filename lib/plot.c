@@ -19,7 +19,7 @@
 /* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
 {
-	return 1 + sizeof(struct lease) / GRANULE + fit_bytes(arena->policy, granules) / GRANULE + 1;
+	return 1 + (sizeof(struct lease) + fit_bytes(arena->policy, granules)) / GRANULE + 1;
 }
 
 _Static_assert(sizeof(struct lease) % GRANULE == 0, "the index follows the record");
@@ -423,8 +423,10 @@ void plot_drain(struct acre *arena, struct plot *plot)
 		unsigned count = 0;
 
 		while (at && count < BATCH_MOST) {
+			uint64_t size = heap_expect_cached(base, at, plot->id, arena->key);
+
 			batch[count++] = at;
-			bytes += payload_bytes(heap_expect(base, at, plot->id, arena->key, TAG_CACHED));
+			bytes += payload_bytes(size);
 			at = link_of(base, at);
 		}
 		blocks += count;

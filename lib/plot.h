@@ -2,12 +2,12 @@
  * Plot: a thread's heap, made of leases.
  *
  *	plot                                        leases, by address
- *	+--------------------------------------+    +-------+-------+--------------------- ... -+-----+
- *	| lock  inbox  holder                  |    | tag   | heap  | index | blocks       ... | END |
- *	| lease[0..]  places, ascending -------+--> +-------+-------+--------------------- ... -+-----+
- *	| room[0..]   largest free block each  |    +-------+-------+------ ... -+-----+
- *	| cache  (its thread's alone)          |    | tag   | heap  | index ...  | END |
- *	+--------------------------------------+    +-------+-------+------ ... -+-----+
+ *	+-------------------------------------+    +-----+------+-------+--------- ... -+-----+
+ *	| lock  inbox  holder                 |    | tag | heap | index | blocks        | END |
+ *	| lease[0..]  places, ascending ------+--> +-----+------+-------+--------- ... -+-----+
+ *	| room[0..]   largest free block each |    +-----+------+-------+-- ... -+-----+
+ *	| cache       (its thread's alone)    |    | tag | heap | index | blocks | END |
+ *	+-------------------------------------+    +-----+------+-------+-- ... -+-----+
  *
  * Its lock guards the leases and what's in them, though not the cache, nor the faces of live and
  * cached blocks. Any thread may take it: to free a batch of the plot's blocks, to drain the inbox

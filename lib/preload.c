@@ -7,8 +7,8 @@
  *
  * The first call creates the arena, mostly before main and with one thread:
  *
- *	ACRE_ARENA	its size: bytes, K, M, G, T, or N% of memory; default: the memory that the process
- *			may use. Reserved, not committed.
+ *	ACRE_ARENA	its size: bytes, K, M, G, T, or N% of memory; default: the memory that the
+ *			process may use. Reserved, not committed.
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
  *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
@@ -103,8 +103,8 @@ static void start(void)
 		if (bytes < ARENA_LEAST || bytes > ARENA_MOST)
 			give_up("ACRE_ARENA=", text, "an arena has from 64K to 1T");
 		if (!acre_private_start((size_t)bytes, &options))
-			give_up("ACRE_ARENA=", text, "the system refuses that much address space; give less, or "
-				      "look at ulimit -v");
+			give_up("ACRE_ARENA=", text, "the system refuses that much address space; "
+						     "give less, or look at ulimit -v");
 		return;
 	}
 	if (bytes > ARENA_MOST)
@@ -112,7 +112,8 @@ static void start(void)
 	while (!acre_private_start((size_t)bytes, &options)) {
 		bytes /= 2;
 		if (bytes < ARENA_LEAST)
-			give_up("ACRE_ARENA", "", "the system refuses any address space; look at ulimit -v");
+			give_up("ACRE_ARENA", "",
+				"the system refuses any address space; look at ulimit -v");
 	}
 }
 
@@ -340,7 +341,8 @@ PUBLIC int malloc_info(int options, FILE *file)
 		       "plots=\"%zu\" leases=\"%zu\" refusals=\"%zu\"/></malloc>\n",
 		       stats.size, stats.live_bytes, stats.live_blocks, stats.peak_live_bytes,
 		       stats.cached_bytes, stats.free_bytes, stats.largest_free,
-		       stats.resident_bytes, stats.plots, stats.leases, stats.refusals) < 0 ? -1 : 0;
+		       stats.resident_bytes, stats.plots, stats.leases,
+		       stats.refusals) < 0 ? -1 : 0;
 }
 
 PUBLIC struct mallinfo2 mallinfo2(void)

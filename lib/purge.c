@@ -136,7 +136,8 @@ void purge_now(struct acre *arena)
 	}
 	/* What is freed in the course of a round is for the next one. */
 	if (!arena->purge_freed)
-		arena->purge_freed = atomic_load_explicit(&arena->freed_bytes, memory_order_relaxed);
+		arena->purge_freed = atomic_load_explicit(&arena->freed_bytes,
+							  memory_order_relaxed);
 	if (!purge_heaps(arena, &pass)) {
 		end(arena, now + AGAIN_MS);
 		return;

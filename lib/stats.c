@@ -61,7 +61,7 @@ static size_t resident(struct acre *arena, uint64_t end)
 	size_t committed, index, plots;
 
 	if (!arena->mapped)
-		return pages_resident((char *)((uintptr_t)base & ~(uintptr_t)(page - 1)), arena->size);
+		return pages_resident((char *)((uintptr_t)base / page * page), arena->size);
 	committed = atomic_load_explicit(&arena->committed, memory_order_relaxed);
 	index = commons_index_end(arena, committed);
 	plots = end * GRANULE / page * page;
@@ -96,7 +96,8 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 
 	/* Caches move while they are counted: a difference may pass zero for a moment. */
 	stats->live_blocks = above(sums.blocks, cached_blocks);
-	stats->live_bytes = above(sums.used * GRANULE, sums.blocks * TAG_BYTES + stats->cached_bytes);
+	stats->live_bytes = above(sums.used * GRANULE,
+				  sums.blocks * TAG_BYTES + stats->cached_bytes);
 	stats->free_bytes = sums.free * GRANULE - sums.free_blocks * TAG_BYTES;
 	stats->largest_free = sums.largest ? payload_bytes(sums.largest) : 0;
 	stats->refusals = atomic_load_explicit(&arena->refusals, memory_order_relaxed);

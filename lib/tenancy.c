@@ -38,12 +38,12 @@ static bool lower_end(struct acre *arena)
 	char *base = arena_base(arena);
 	uint64_t granules = arena->plot_bytes / GRANULE;
 	uint64_t end = arena->commons.end - granules;
+	char *last = base + end / arena->page * arena->page * GRANULE;
 
 	/* Beyond a quarter of the arena, threads work in the commons instead. */
 	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 4 ||
 	    arena->commons.end - arena->commons.start <= granules ||
-	    (arena->mapped &&
-	     !pages_commit(base + end / arena->page * arena->page * GRANULE, arena->page * GRANULE)))
+	    (arena->mapped && !pages_commit(last, arena->page * GRANULE)))
 		return false;
 	if (!heap_lower_end(base, &arena->commons, granules))
 		return false;
@@ -192,8 +192,7 @@ void plot_leave(struct plot *plot)
 	plot_release(arena, plot);
 	arena_used(arena, plot->unreported);
 	plot->unreported = 0;
-	atomic_fetch_sub_explicit(&arena->caches_granted, plot->cache.granted, memory_order_relaxed);
-	cache_init(&plot->cache, arena, plot);
+	cache_reset(&plot->cache);
 	lock_drop(&plot->lock);
 	make_idle(arena, plot);
 }

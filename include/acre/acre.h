@@ -41,10 +41,10 @@ struct acre;
  * newest block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less
  * work than first fit, placement less compact. It may refuse a request that a free block has room
  * for, where
- *	- the block is less than a 32nd larger than the request, 16 others of its class were freed later
- *	  and are too small, and there is no block of a higher class; or
- *	- the block is one of the least size (8 usable bytes): such a block serves again only when it has
- *	  merged with a free neighbour.
+ *	- the block is less than a 32nd larger than the request, 16 others of its class were freed
+ *	  later and are too small, and there is no block of a higher class; or
+ *	- the block is one of the least size (8 usable bytes): such a block serves again only when
+ *	  it has merged with a free neighbour.
  */
 enum acre_policy {
 	ACRE_FIRST_FIT,		/* the lowest-addressed block that fits */
@@ -52,7 +52,7 @@ enum acre_policy {
 	ACRE_BEST_FIT,		/* the smallest that fits */
 	ACRE_WORST_FIT,		/* the largest */
 	ACRE_BUDDY,		/* binary buddies */
-	ACRE_GOOD_FIT		/* segregated good fit: one of the smallest class whose blocks all fit */
+	ACRE_GOOD_FIT		/* segregated: one of the smallest class whose blocks all fit */
 };
 
 /* acre_options.flags */
@@ -65,8 +65,8 @@ enum acre_policy {
 struct acre_options {
 	enum acre_policy policy;
 	unsigned flags;
-	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena less:
-				   all caches together at most an eighth of it */
+	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena
+				   less: all caches together at most an eighth of it */
 };
 
 /*
@@ -144,8 +144,8 @@ void acre_free_sized(struct acre *arena, void *block, size_t size);
 size_t acre_usable_size(const struct acre *arena, const void *block);
 
 /*
- * Gives the calling thread's cache back to the heaps, takes in what threads have sent to each other,
- * and gives wholly free leases of all plots back to the commons. O(cached blocks + plots).
+ * Gives the calling thread's cache back to the heaps, takes in what threads have sent to each
+ * other, and gives wholly free leases of all plots back to the commons. O(cached blocks + plots).
  */
 void acre_flush(struct acre *arena);
 
@@ -167,7 +167,7 @@ struct acre_stats {
 	size_t live_bytes;	/* usable bytes of the blocks that callers hold */
 	size_t live_blocks;	/* the number of these */
 	size_t free_bytes;	/* usable bytes of the free blocks, in the commons and in leases */
-	size_t cached_bytes;	/* usable bytes in threads' caches and on their way between threads */
+	size_t cached_bytes;	/* usable bytes in threads' caches and on their way to a heap */
 	size_t largest_free;	/* usable bytes of the largest free block */
 	size_t resident_bytes;	/* of the arena's range, in memory now, metadata included */
 	size_t peak_live_bytes;	/* the most live_bytes has been; with caches, within 64 KiB a plot,
