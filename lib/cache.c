@@ -3,9 +3,9 @@
  *
  * Limits adapt. A bin that runs empty or over doubles its limit, from 8 blocks or 4 KiB up to what
  * the arena's plan has for its class; where that would exceed what the cache or all caches of the
- * arena may hold, it stays, and each 32nd time other bins' limits are halved, in turn, to make
- * room. Half a limit is fetched; a quarter is given back, the oldest first, so that a thread whose
- * need swings by up to three quarters of a limit comes to rest.
+ * arena may hold, it stays, and each 32nd time another bin's limit is halved, in turn, to make
+ * room. Half a limit is fetched, 64 blocks at most; a quarter is given back, the oldest first, so
+ * that a thread whose need swings by up to three quarters of a limit comes to rest.
  */
 #include "cache.h"
 
@@ -17,7 +17,6 @@
 
 #define START_BLOCKS	8u
 #define START_BYTES	4096u
-#define VICTIMS		8u
 #define PATIENCE	32u
 
 const uint64_t cache_no_block[2] = { 0, 0 };
@@ -35,7 +34,7 @@ struct cache cache_none = {
 };
 
 _Static_assert(CACHE_BINS == 4 * 32 && CLASSES <= CACHE_BINS, "every bin of cache_none is empty");
-_Static_assert(ROW_LEAST << (ROW_SIZES - 1) == BATCH_MOST, "the longest row is as long as a batch");
+_Static_assert((ROW_MOST + 3) / 4 <= BATCH_MOST, "a quarter of a row is no more than a batch");
 
 static uint64_t class_bytes(unsigned class)
 {
@@ -50,7 +49,7 @@ void cache_plan_init(struct cache_plan *plan, size_t budget)
 	for (unsigned c = 1; c < CLASSES; c++) {
 		size_t most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
 
-		most = most < 4 ? 4 : most > BATCH_MOST ? BATCH_MOST : most;
+		most = most < 4 ? 4 : most > ROW_MOST ? ROW_MOST : most;
 		plan->most[c] = (uint16_t)most;
 		sum += (uint32_t)most + 1;
 	}
@@ -245,29 +244,34 @@ void cache_reset(struct cache *cache)
 	cache_init(cache, cache->arena, cache->plot);
 }
 
-/* Halves the limits of some other classes, and gives back what they then hold too much. */
-static void take_from_others(struct cache *cache, unsigned class)
+/* All but the newest blocks of a bin go back; under the lock of the cache's plot. */
+static void keep_newest(struct cache *cache, unsigned class, unsigned keep)
 {
-	size_t released = 0;
-	unsigned victims = 0;
+	unsigned count;
 
+	while ((count = bin_count(cache, class)) > keep)
+		give_oldest(cache, class, count - keep < BATCH_MOST ? count - keep : BATCH_MOST);
+}
+
+/* Halves the limit of another class, and gives back what that then holds too much. */
+static void take_from_another(struct cache *cache, unsigned class)
+{
+	unsigned c = cache->victim;
+	unsigned limit;
+
+	/* The class itself may be the only one with a limit: once round is enough. */
+	do
+		c = c + 1 < CLASSES ? c + 1 : 1;
+	while (c != cache->victim && (c == class || !bin_limit(cache, c)));
+	cache->victim = c;
+	limit = bin_limit(cache, c);
+	if (c == class || !limit)
+		return;
 	lock_take(&cache->plot->lock);
-	for (unsigned looked = 0; looked < CLASSES && victims < VICTIMS; looked++) {
-		unsigned c = cache->victim;
-		unsigned limit;
-
-		cache->victim = c + 1 < CLASSES ? c + 1 : 1;
-		limit = bin_limit(cache, c);
-		if (c == class || !limit)
-			continue;
-		if (bin_count(cache, c) > limit / 2)
-			give_oldest(cache, c, bin_count(cache, c) - limit / 2);
-		set_limit(cache, c, limit / 2);
-		released += (limit - limit / 2) * class_bytes(c);
-		victims++;
-	}
+	keep_newest(cache, c, limit / 2);
 	lock_drop(&cache->plot->lock);
-	ungrant(cache, released);
+	set_limit(cache, c, limit / 2);
+	ungrant(cache, (limit - limit / 2) * class_bytes(c));
 }
 
 /* A row of this size; 0 if all entries are in use. */
@@ -349,7 +353,7 @@ static void widen(struct cache *cache, unsigned class)
 		/* Where all bins are in use, they would only take from each other in a circle. */
 		if (++cache->denied % PATIENCE)
 			return;
-		take_from_others(cache, class);
+		take_from_another(cache, class);
 		if (!grant(cache, bytes))
 			return;
 	}
@@ -372,8 +376,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 			      "free, or past the end of the block before");
 	widen(cache, class);
 	want = (bin_limit(cache, class) + 1) / 2;
-	if (!want)
-		want = 1;
+	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
 	lock_take(&plot->lock);
 	plot_drain(cache->arena, plot);
 	had = plot_take_run(cache->arena, plot, class_granules(class), want, places);
@@ -415,8 +418,7 @@ void cache_flush(struct cache *cache)
 {
 	lock_take(&cache->plot->lock);
 	for (unsigned c = 1; c < CLASSES; c++)
-		if (bin_count(cache, c))
-			give_oldest(cache, c, bin_count(cache, c));
+		keep_newest(cache, c, 0);
 	lock_drop(&cache->plot->lock);
 }
 

@@ -31,9 +31,10 @@
 #include "arena.h"
 #include "sizes.h"
 
-#define BATCH_MOST	256u		/* blocks that move at a time */
+#define BATCH_MOST	64u		/* blocks that move at a time: a call doesn't take long */
 #define ROW_LEAST	8u		/* blocks in the shortest rows */
 #define ROW_SIZES	6u		/* each twice the one before */
+#define ROW_MOST	(ROW_LEAST << (ROW_SIZES - 1))
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
 
 struct plot;
