@@ -71,6 +71,7 @@ struct finder {
 static void *find_holes(void *argument)
 {
 	struct finder *finder = argument;
+	size_t extra = 0;
 
 	for (size_t i = 0; i < finder->holes; i++) {
 		char *block;
@@ -90,7 +91,10 @@ static void *find_holes(void *argument)
 		     finder->request);
 		memset(block, 0x77, finder->request);
 	}
-	must(!acre_malloc(finder->arena, finder->request), "more holes than were made");
+	/* A remainder at a lease's end, too small by itself, may make room with the hole beside it. */
+	while (acre_malloc(finder->arena, finder->request))
+		extra++;
+	must(extra <= stats_of(finder->arena).leases, "%zu more holes than were made", extra);
 	return NULL;
 }
 
