@@ -31,7 +31,6 @@
 #include "arena.h"
 #include "sizes.h"
 
-#define BATCH_MOST	256u		/* blocks that move at a time */
 #define ROW_LEAST	8u		/* blocks in the shortest rows */
 #define ROW_SIZES	6u		/* each twice the one before */
 #define CACHE_BINS	128u		/* CLASSES, and as many as 7 bits tell apart */
