@@ -21,7 +21,7 @@ enum { WORD = 8, ALIGNMENT = 16, EXACT = 1 << 10, PAGE = 4096, SMALL = 1 << 16, 
 
 struct heap {
 	uintptr_t next, end;			/* of its slice of the chunk */
-	void *small[SMALL / ALIGNMENT + 1];	/* free payloads, by room / 16; each holds the next */
+	void *small[SMALL / ALIGNMENT + 1];	/* free payloads, by room / 16, linked */
 	void *large[64];			/* the same, by the room's power of two */
 	struct heap *other;			/* of those that no thread has */
 };

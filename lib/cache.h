@@ -31,7 +31,6 @@
 #include "arena.h"
 #include "sizes.h"
 
-#define BATCH_MOST	64u		/* blocks that move at a time: a call doesn't take long */
 #define ROW_LEAST	8u		/* blocks in the shortest rows */
 #define ROW_SIZES	6u		/* each twice the one before */
 #define ROW_MOST	(ROW_LEAST << (ROW_SIZES - 1))

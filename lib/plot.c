@@ -9,12 +9,11 @@
 #include "dirt.h"
 #include "pages.h"
 #include "report.h"
+#include "sort.h"
 
 #define LEASE_MOST	((uint64_t)(4 << 20) / GRANULE)
 #define REPORT_BYTES	((int64_t)64 << 10)
 #define SPARE_MOST	LEASE_MOST
-#define SORT_FEW	8u
-#define SORT_DENSE	4096u	/* granules */
 
 /* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
@@ -245,79 +244,6 @@ unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, uns
 	return had;
 }
 
-/* [0, count) ascending, by insertion. */
-static void sort_few(uint64_t *places, unsigned count)
-{
-	for (unsigned i = 1; i < count; i++) {
-		uint64_t place = places[i];
-		unsigned k = i;
-
-		for (; k && places[k - 1] > place; k--)
-			places[k] = places[k - 1];
-		places[k] = place;
-	}
-}
-
-/* [0, half) and [half, count), each ascending, become one. */
-static void merge(uint64_t *places, unsigned half, unsigned count)
-{
-	uint64_t low[BATCH_MOST / 2];
-	unsigned i = 0, k = half, to = 0;
-
-	if (places[half - 1] < places[half])
-		return;
-	while (places[to] < places[half])
-		to++;
-	half -= to;
-	memcpy(low, places + to, half * sizeof(*low));
-	while (i < half && k < count) {
-		bool from_low = low[i] < places[k];
-
-		places[to++] = from_low ? low[i] : places[k];
-		i += from_low;
-		k += !from_low;
-	}
-	memcpy(places + to, low + i, (half - i) * sizeof(*low));
-}
-
-/* Ascending, by a bit for each place; false if they lie too far apart. */
-static bool sort_dense(uint64_t *places, unsigned count)
-{
-	uint64_t bits[SORT_DENSE / 64];
-	uint64_t low = places[0];
-	uint64_t high = places[0];
-	unsigned to = 0;
-
-	for (unsigned i = 1; i < count; i++) {
-		low = places[i] < low ? places[i] : low;
-		high = places[i] > high ? places[i] : high;
-	}
-	if (high - low >= SORT_DENSE)
-		return false;
-	memset(bits, 0, ((high - low) / 64 + 1) * sizeof(*bits));
-	for (unsigned i = 0; i < count; i++)
-		bits[(places[i] - low) / 64] |= UINT64_C(1) << (places[i] - low) % 64;
-	for (uint64_t word = 0; word <= (high - low) / 64; word++)
-		for (uint64_t rest = bits[word]; rest; rest &= rest - 1)
-			places[to++] = low + word * 64 + (unsigned)__builtin_ctzll(rest);
-	/* A place that was there twice is one block, freed twice. */
-	while (to < count)
-		places[to++] = high;
-	return true;
-}
-
-/* Ascending. Parts that are already in order cost a look. */
-static void sort(uint64_t *places, unsigned count)
-{
-	if (count >= SORT_FEW && sort_dense(places, count))
-		return;
-	for (unsigned at = 0; at < count; at += SORT_FEW)
-		sort_few(places + at, count - at < SORT_FEW ? count - at : SORT_FEW);
-	for (unsigned half = SORT_FEW; half < count; half *= 2)
-		for (unsigned at = 0; at + half < count; at += 2 * half)
-			merge(places + at, half, count - at < 2 * half ? count - at : 2 * half);
-}
-
 /* The first blocks of count, ascending, that lie in lease number i are free again; how many. */
 static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const uint64_t *places,
 			unsigned count)
@@ -349,7 +275,7 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 {
 	uint64_t used = plot->used;
 
-	sort(places, count);
+	sort_places(places, count);
 	while (count) {
 		unsigned i = lease_of(plot, *places);
 		unsigned given = give_to(arena, plot, i, places, count);

@@ -21,6 +21,7 @@
 #define CLASSES		106u
 #define CLASSED_MOST	2049u	/* granules */
 #define MEDIUM_BYTES	(CLASSED_MOST * GRANULE - TAG_BYTES)
+#define BATCH_MOST	64u	/* blocks that move at a time: no call takes long */
 
 /* The least multiple of `to` that isn't below n. */
 static inline uint64_t round_up(uint64_t n, uint64_t to)

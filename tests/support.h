@@ -7,7 +7,8 @@
  * for several threads. A must() that fails prints one line and ends the process with status 1, so
  * that it can't be taken for the library's abort().
  *
- * ACRE_TEST_SEED in the environment changes the seed of every random sequence; the default is fixed.
+ * ACRE_TEST_SEED in the environment changes the seed of every random sequence; the default is
+ * fixed.
  */
 #ifndef ACRE_TESTS_SUPPORT_H
 #define ACRE_TESTS_SUPPORT_H
@@ -77,10 +78,10 @@ struct dice {
 };
 
 struct dice dice_from(uint64_t seed);
-uint64_t next_seed(void);						/* another one for each caller */
+uint64_t next_seed(void);						/* differs at each call */
 uint64_t roll(struct dice *dice);
 size_t roll_between(struct dice *dice, size_t low, size_t high);	/* both included */
-size_t roll_log(struct dice *dice, size_t low, size_t high);		/* each doubling as likely */
+size_t roll_log(struct dice *dice, size_t low, size_t high);		/* any doubling alike */
 
 /* Content: the first n bytes of an endless pattern that the key chooses. */
 void fill(void *block, size_t n, uint64_t key);
@@ -97,7 +98,7 @@ extern const struct acre_options both[2];
 /* Sizes about every edge there is inside a few pages and at some powers of two. */
 extern const size_t edges[40];
 
-/* What one walk saw. look() fails the test unless blocks are aligned, in order and don't overlap. */
+/* What one walk saw. look() fails the test if blocks aren't aligned, in order and apart. */
 struct image {
 	struct acre_block *blocks;
 	size_t count;
@@ -151,7 +152,7 @@ struct outcome {
 	char text[8192];
 };
 
-/* A child that hangs is killed by SIGALRM after seconds; one that returns from body exits with 0. */
+/* A child that hangs is killed by SIGALRM after seconds; one whose body returns exits with 0. */
 void in_child(struct outcome *outcome, void (*body)(void *), void *argument, unsigned seconds);
 void must_succeed(const struct outcome *outcome, const char *what);
 /* G7: SIGABRT, one line, and the address in it. */

@@ -1,6 +1,6 @@
 /*
- * The map of touched pages, white box, under each policy: what a heap itself writes into a free block
- * lies on dirty pages, and a clean page holds nothing but zeros.
+ * The map of touched pages, white box, under each policy: what a heap itself writes into a free
+ * block lies on dirty pages, and a clean page holds nothing but zeros.
  */
 #include "arena.h"
 #include "plot.h"
@@ -44,7 +44,8 @@ static void look_at(struct acre *arena, const struct heap *heap, uint64_t at)
 	must(dirty(arena, end / arena->page), "the page of a footer is clean");
 	if (end > at + 1 && heap->fit.links)
 		must(dirty(arena, (at + 1) / arena->page), "the page of links is clean");
-	for (uint64_t page = at / arena->page + 1; page < end / arena->page && page < reached; page++)
+	for (uint64_t page = at / arena->page + 1; page < end / arena->page && page < reached;
+	     page++)
 		must(dirty(arena, page) || zero(base + page * page_bytes, page_bytes),
 		     "page %lu holds something", (unsigned long)page);
 }
@@ -122,7 +123,7 @@ START_TEST(what_a_heap_writes_is_on_dirty_pages)
 }
 END_TEST
 
-/* The block that follows begins at each granule of a page in turn; its links may be on the next page. */
+/* The block behind begins at each granule of a page in turn; its links may be on the next. */
 START_TEST(links_beside_a_page_boundary)
 {
 	struct acre *arena = new_arena(4 * MIB, &kinds[_i]);
@@ -176,8 +177,9 @@ START_TEST(links_where_pages_were_moved_away)
 	memset(block, 0x5a, 2 * MIB - 8);
 	moved = acre_realloc(arena, block, 4 * MIB);
 	ck_assert(moved && moved != block && all_bytes(moved, 2 * MIB - 8, 0x5a));
-	ck_assert(tag_state(tag_at(arena_base(arena), place_of(arena_base(arena), block))) == TAG_FREE);
-	must(!dirty(arena, place_of(arena_base(arena), block) / arena->page + 9), "not by its pages");
+	ck_assert(tag_state(tag_of(block)) == TAG_FREE);
+	must(!dirty(arena, place_of(arena_base(arena), block) / arena->page + 9),
+	     "not by its pages");
 	look_all_through(arena);
 	must_be_sound(arena);
 	end_arena(arena);

@@ -40,8 +40,8 @@ static uint64_t model_find(const uint32_t *model, uint64_t granules, uint64_t si
 }
 
 /*
- * Random blocks come, go, grow and are cut; after each change the index finds what the model finds, for sizes
- * around those that are there and from any place.
+ * Random blocks come, go, grow and are cut; after each change the index finds what the model finds,
+ * for sizes around those that are there and from any place.
  */
 START_TEST(finds_what_a_naive_search_finds)
 {
@@ -185,7 +185,8 @@ START_TEST(steps_do_not_grow_with_blocks)
 	fit_steps = 0;
 	fit_remove(base, &fit, 1 + last, 2);
 	most = fit_steps > most ? fit_steps : most;
-	must(most <= bound, "%lu steps, the bound is %lu", (unsigned long)most, (unsigned long)bound);
+	must(most <= bound, "%lu steps, the bound is %lu", (unsigned long)most,
+	     (unsigned long)bound);
 	must(most > 8, "%lu steps: they aren't counted", (unsigned long)most);
 	free(base);
 }

@@ -117,7 +117,8 @@ static void must_visit_all(const struct model *model, uint64_t least, int step)
 	unsigned char *seen = calloc(model->slots, 1);
 	uint64_t count = 0;
 
-	for (uint64_t at = fit_next(base, &fit, least, 0); at; at = fit_next(base, &fit, least, at)) {
+	for (uint64_t at = fit_next(base, &fit, least, 0); at;
+	     at = fit_next(base, &fit, least, at)) {
 		uint64_t i = (at - model->origin) / 2;
 
 		must(model->sizes[i] >= least && model->sizes[i] > 1 && !seen[i]++,
@@ -159,7 +160,8 @@ static void change(struct model *model, struct dice *dice, uint64_t most)
 
 START_TEST(finds_what_its_classes_say)
 {
-	static const uint64_t ranges[] = { 1, 2, 64, 65, 128, 1000, 70000, (UINT64_C(1) << 36) - 1 };
+	static const uint64_t ranges[] = { 1,    2,     64, 65, 128,
+					   1000, 70000, (UINT64_C(1) << 36) - 1 };
 	uint64_t granules = ranges[_i];
 	struct model model = { .origin = 1 + (uint64_t)_i * 37, .slots = 200 };
 	struct dice dice = dice_from(next_seed());
@@ -194,7 +196,8 @@ START_TEST(finds_what_its_classes_say)
 	ck_assert(fit_check(base, &fit, 0) == 0);
 	/* No link is left behind in what may be handed out as zeros. */
 	for (uint64_t i = 0; i < model.slots; i++)
-		ck_assert(link_of(base, place(&model, i)) == 0 && back_of(base, place(&model, i)) == 0);
+		ck_assert(link_of(base, place(&model, i)) == 0 &&
+			  back_of(base, place(&model, i)) == 0);
 	free(model.sizes);
 	free(base);
 }
@@ -267,7 +270,7 @@ static void count_steps(void)
 	fit_steps = 0;
 }
 
-/* The most steps of any call, with so many free blocks of one class, all too small for the request. */
+/* The most steps of any call, with so many free blocks of one class, all of them too small. */
 static uint64_t steps_with(uint64_t blocks)
 {
 	uint64_t small = 129, want = 132, large = 133;		/* the first two are of one class */

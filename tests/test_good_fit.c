@@ -1,6 +1,6 @@
 /*
- * ACRE_GOOD_FIT through the public API: content, zeros, wholeness, refusals, threads, and a write after
- * free that is caught. What the index does is test_fit_good.c; the heap under it test_heap.c.
+ * ACRE_GOOD_FIT through the public API: content, zeros, wholeness, refusals, threads, and a write
+ * after free that is caught. What the index does is test_fit_good.c; the heap under it test_heap.c.
  */
 #include "support.h"
 
@@ -54,7 +54,8 @@ static void change(struct acre *arena, struct slot *slot, struct dice *dice)
 	case 2:
 		acre_free(arena, slot->block);
 		slot->block = acre_calloc(arena, 1, size);
-		must(!slot->block || all_bytes(slot->block, size, 0), "%zu bytes aren't zero", size);
+		must(!slot->block || all_bytes(slot->block, size, 0), "%zu bytes aren't zero",
+		     size);
 		break;
 	case 3:
 		acre_free(arena, slot->block);
@@ -177,8 +178,8 @@ START_TEST(in_a_buffer)
 END_TEST
 
 /*
- * A request is refused only where the header says so: what is free then is a class at most above it,
- * or of the least size. One heap, so that no cache holds anything.
+ * A request is refused only where the header says so: what is free then is a class at most above
+ * it, or of the least size. One heap, so that no cache holds anything.
  */
 START_TEST(refuses_as_it_says)
 {

@@ -1,6 +1,6 @@
 /*
- * Heaps, white box, under each policy: each way to split and merge, with heap_check() before and after
- * every operation, and random operations against a map of granules.
+ * Heaps, white box, under each policy: each way to split and merge, with heap_check() before and
+ * after every operation, and random operations against a map of granules.
  */
 #include <signal.h>
 
@@ -23,7 +23,7 @@ static int case_of(int i)
 	return i / POLICIES;
 }
 
-/* A heap of so many granules; at a page's start, so that what is aligned there is the same always. */
+/* A heap of so many granules; at a page's start, so that always the same is aligned there. */
 static void make_heap(uint64_t granules)
 {
 	uint64_t end = START + granules;
@@ -423,7 +423,8 @@ int main(void)
 	tcase_add_loop_test(cases, end_moves_down, 0, POLICIES);
 	tcase_add_loop_test(cases, random_operations_against_a_map, 0, POLICIES);
 	tcase_add_loop_test(cases, check_finds_plants, 0, 10 * POLICIES);
-	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0, 2 * POLICIES);
+	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0,
+					 2 * POLICIES);
 	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort, SIGABRT, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

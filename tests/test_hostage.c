@@ -67,7 +67,8 @@ static void *hoard(void *argument)
 	struct hoarder *hoarder = argument;
 	struct dice dice = dice_from(next_seed());
 
-	while (hoarder->count < HOARD_BLOCKS && (!hoarder->most || hoarder->bytes < hoarder->most)) {
+	while (hoarder->count < HOARD_BLOCKS &&
+	       (!hoarder->most || hoarder->bytes < hoarder->most)) {
 		size_t size = roll_between(&dice, 24, 700);
 		char *block = acre_malloc(hoarder->arena, size);
 
@@ -234,8 +235,8 @@ static void *walk_slowly(void *argument)
 }
 
 /*
- * The walk holds the owner's lock meanwhile, so the frees are left in its inbox; the owner sleeps on.
- * Whoever needs the memory next must look there.
+ * The walk holds the owner's lock meanwhile, so the frees are left in its inbox; the owner sleeps
+ * on. Whoever needs the memory next must look there.
  */
 START_TEST(frees_during_a_walk_are_not_lost)
 {

@@ -1,6 +1,6 @@
 /*
- * Blocks that move: a realloc that slides, that has its pages moved, or that must make do with a block
- * of just its size. Each of these tests stands for a fault that was there.
+ * Blocks that move: a realloc that slides, that has its pages moved, or that must make do with a
+ * block of just its size. Each of these tests stands for a fault that was there.
  */
 #include <signal.h>
 

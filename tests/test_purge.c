@@ -1,6 +1,6 @@
 /*
  * Purges, white box, under each policy: a sweep of the index meets every block that stays, one pass
- * does a bounded amount of work (G3), and the passes of a round together leave no dirty page behind.
+ * does a bounded amount of work (G3), and the passes of a round together leave no dirty page.
  *
  * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
@@ -76,7 +76,7 @@ START_TEST(a_sweep_meets_what_stays)
 		}
 		for (unsigned i = 0; i < PLACES; i++)
 			if (stays[i] && size[i] >= least)
-				must(met[i] == 1, "round %d: block %u of %lu granules was met %u times",
+				must(met[i] == 1, "round %d: block %u of %lu granules: %u times",
 				     round, i, (unsigned long)size[i], met[i]);
 		for (unsigned i = 0; i < PLACES; i++)
 			if (!size[i] && roll(&dice) % 2) {

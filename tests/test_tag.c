@@ -20,20 +20,22 @@ static void teardown(void)
 	free(base);
 }
 
-/* Sizes at each edge of the two parts of the field, with every state, and owners from 0 to the last. */
+/* Sizes at each edge of the two parts of the field, with every state, and owners to the last. */
 START_TEST(fields_are_independent)
 {
 	static const uint64_t sizes[] = { 1, 2, 65, 66, 1000, (UINT64_C(1) << 31) - 1,
 					  UINT64_C(1) << 31, (UINT64_C(1) << 36) - 1 };
 	static const uint32_t plots[] = { 0, 1, 1024, PLOT_LAST };
-	static const enum tag_state states[] = { TAG_LIVE, TAG_CACHED, TAG_FREE, TAG_LEASE, TAG_END };
+	static const enum tag_state states[] = { TAG_LIVE, TAG_CACHED, TAG_FREE, TAG_LEASE,
+						 TAG_END };
 	const struct tag *tag = tag_at(base, 7);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
 		for (size_t k = 0; k < sizeof(plots) / sizeof(*plots); k++)
 			for (size_t s = 0; s < sizeof(states) / sizeof(*states); s++)
 				for (int prev = 0; prev < 2; prev++) {
-					tag_write(base, 7, sizes[i], states[s], plots[k], KEY, prev);
+					tag_write(base, 7, sizes[i], states[s], plots[k], KEY,
+						  prev);
 					ck_assert(tag_size(tag) == sizes[i]);
 					ck_assert(tag_plot(tag) == plots[k]);
 					ck_assert(tag_state(tag) == states[s]);
@@ -118,7 +120,7 @@ START_TEST(footer_is_the_granule_of_the_next_tag)
 }
 END_TEST
 
-/* Every size has a class that is large enough, the next lower one isn't, and waste is below 1 in 8. */
+/* Every size has a class that's large enough, the next lower one isn't; waste is below 1 in 8. */
 START_TEST(classes_cover_all_sizes)
 {
 	unsigned last = 0;

@@ -174,7 +174,7 @@ START_TEST(the_cache_is_bounded)
 }
 END_TEST
 
-/* "A call that returns NULL has first given back its own thread's cache", whatever was asked for. */
+/* "A call that returns NULL has first given back its own thread's cache", whatever it asked for. */
 START_TEST(a_refusal_empties_the_own_cache)
 {
 	static const size_t sizes[] = { 9 * MIB, 2 * TIB, SIZE_MAX / 2, SIZE_MAX };

@@ -50,7 +50,8 @@ struct request {
 	char **program;		/* its argv */
 };
 
-static _Noreturn __attribute__((format(printf, 2, 3))) void fail(int status, const char *format, ...)
+static _Noreturn __attribute__((format(printf, 2, 3))) void fail(int status,
+								  const char *format, ...)
 {
 	va_list arguments;
 
@@ -180,8 +181,8 @@ static void set_environment(const struct request *request)
 	char *preload = find_dropin();
 
 	if (strpbrk(preload, " :$"))
-		fail(CANNOT_RUN, "%s: LD_PRELOAD can't name a path with a space, ':' or '$': move acre",
-		     preload);
+		fail(CANNOT_RUN, "%s: LD_PRELOAD can't name a path with a space, ':' or '$': "
+				 "move acre", preload);
 	if (others && *others) {
 		char *head = join(preload, ":");
 

@@ -53,7 +53,8 @@ static void active(long amount)
 }
 
 const struct kernel sharing_kernels[] = {
-	{ "false-passive", "4 threads write to 8-byte blocks, after freeing one of main's", passive },
+	{ "false-passive", "4 threads write to 8-byte blocks, after freeing one of main's",
+	  passive },
 	{ "false-active", "4 threads write to 8-byte blocks of their own", active },
 	{ NULL, NULL, NULL },
 };
