@@ -191,11 +191,18 @@ bool bins_widen(struct cache *cache, unsigned class)
 	bytes = (wider - limit) * class_bytes(class);
 	if (!grant(cache, bytes))
 		return false;
-	if (lengthen(cache, class, wider))
+	if (lengthen(cache, class, wider)) {
 		set_limit(cache, class, wider);
-	else
-		ungrant(cache, bytes);
-	return true;
+		return true;
+	}
+	ungrant(cache, bytes);
+	/* A class that has no row at all would stay without. */
+	return limit != 0;
+}
+
+bool bins_spent(const struct cache *cache)
+{
+	return cache->used + ROW_LEAST + 1 > cache->arena->plan.entries && !cache->spare[0];
 }
 
 void bins_narrow(struct cache *cache, unsigned class, unsigned limit)

@@ -43,6 +43,9 @@ static inline unsigned bin_limit(const struct cache *cache, unsigned class)
  */
 bool bins_widen(struct cache *cache, unsigned class);
 
+/* Whether there's no row left, not even of the shortest. */
+bool bins_spent(const struct cache *cache);
+
 /* Lowers a limit to this; the class has no more blocks than that. */
 void bins_narrow(struct cache *cache, unsigned class, unsigned limit);
 

@@ -50,9 +50,11 @@ static void send(struct acre *arena, struct plot *plot, uint64_t *places, unsign
 		if (!lock_try(&plot->lock))
 			return;
 	}
-	/* What others have posted while this went on. */
-	plot_drain(arena, plot);
-	lock_drop(&plot->lock);
+	/* What others have posted while this went on; what slips through waits for the next drain. */
+	do {
+		plot_drain(arena, plot);
+		lock_drop(&plot->lock);
+	} while (atomic_load_explicit(&plot->inbox, memory_order_relaxed) && lock_try(&plot->lock));
 }
 
 /* The same for blocks of the commons. */
@@ -84,6 +86,8 @@ static void give(struct cache *cache, uint64_t *places, unsigned count)
 			}
 		if (owner == cache->plot->id)
 			plot_give(arena, cache->plot, places, same);
+		else if (owner > plots_made(arena))
+			heap_unexpected(arena_base(arena), places[0]);
 		else if (owner)
 			send(arena, plot_at(arena, owner), places, same);
 		else
@@ -120,6 +124,12 @@ static void keep_newest(struct cache *cache, unsigned class, unsigned keep)
 		give_oldest(cache, class, count - keep < BATCH_MOST ? count - keep : BATCH_MOST);
 }
 
+static void empty(struct cache *cache)
+{
+	for (unsigned c = 1; c < CLASSES; c++)
+		keep_newest(cache, c, 0);
+}
+
 /* Halves the limit of another class, and gives back what that then holds too much. */
 static void take_from_another(struct cache *cache, unsigned class)
 {
@@ -148,7 +158,15 @@ static void widen(struct cache *cache, unsigned class)
 	/* Where all bins are in use, they would only take from each other in a circle. */
 	if (++cache->denied % PATIENCE)
 		return;
-	take_from_another(cache, class);
+	if (!bin_limit(cache, class) && bins_spent(cache)) {
+		/* All rows are of classes that were in use once: who's in use now gets new ones. */
+		lock_take(&cache->plot->lock);
+		empty(cache);
+		cache_reset(cache);
+		lock_drop(&cache->plot->lock);
+	} else {
+		take_from_another(cache, class);
+	}
 	bins_widen(cache, class);
 }
 
@@ -206,8 +224,7 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 void cache_flush(struct cache *cache)
 {
 	lock_take(&cache->plot->lock);
-	for (unsigned c = 1; c < CLASSES; c++)
-		keep_newest(cache, c, 0);
+	empty(cache);
 	lock_drop(&cache->plot->lock);
 }
 

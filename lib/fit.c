@@ -94,7 +94,7 @@ uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t aft
 {
 	uint64_t at;
 
-	if (after && after == fit->top)
+	if (fit->top && after >= fit->top)
 		return 0;
 	at = policies[fit->policy]->next(base, fit, size, after);
 	return at ? at : top_has(fit, size) ? fit->top : 0;

@@ -278,8 +278,12 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 	sort_places(places, count);
 	while (count) {
 		unsigned i = lease_of(plot, *places);
-		unsigned given = give_to(arena, plot, i, places, count);
-		/* A link that was overwritten may lead to another plot's block. */
+		unsigned given;
+
+		/* A link or a tag that was overwritten may lead to another plot's block. */
+		if (!plot->leases || *places < plot_lease(arena, plot, i)->heap.start)
+			heap_unexpected(arena_base(arena), *places);
+		given = give_to(arena, plot, i, places, count);
 		if (!given)
 			heap_unexpected(arena_base(arena), *places);
 		if (lease_empty(arena, plot, i))

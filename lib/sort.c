@@ -60,14 +60,17 @@ static bool sort_dense(uint64_t *places, unsigned count)
 	if (high - low >= DENSE)
 		return false;
 	memset(bits, 0, ((high - low) / 64 + 1) * sizeof(*bits));
-	for (unsigned i = 0; i < count; i++)
-		bits[(places[i] - low) / 64] |= UINT64_C(1) << (places[i] - low) % 64;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t bit = UINT64_C(1) << (places[i] - low) % 64;
+
+		/* A place that's there twice is one block, freed twice: both are to be seen. */
+		if (bits[(places[i] - low) / 64] & bit)
+			return false;
+		bits[(places[i] - low) / 64] |= bit;
+	}
 	for (uint64_t word = 0; word <= (high - low) / 64; word++)
 		for (uint64_t rest = bits[word]; rest; rest &= rest - 1)
 			places[to++] = low + word * 64 + (unsigned)__builtin_ctzll(rest);
-	/* A place that was there twice is one block, freed twice. */
-	while (to < count)
-		places[to++] = high;
 	return true;
 }
 

@@ -134,8 +134,10 @@ static void orphan_plots(struct acre *arena)
 
 	arena->idle_plot = 0;
 	/* The thread that purged may be one of those. */
-	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY)
+	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY) {
+		arena->purge_freed = 0;
 		atomic_store_explicit(&arena->purge_at, 0, memory_order_relaxed);
+	}
 	for (uint32_t id = plots_made(arena); id; id--) {
 		struct plot *plot = plot_at(arena, id);
 

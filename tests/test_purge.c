@@ -115,6 +115,30 @@ static size_t all_dirty_pages(struct acre *arena)
 	return sum;
 }
 
+/* Passes until a round has ended, none of them long, and nothing is left; how many. */
+static unsigned go_round(struct acre *arena)
+{
+	const uint64_t steps_most = UINT64_C(2048) * 64;
+	size_t left = all_dirty_pages(arena);
+	unsigned passes = 0;
+
+	do {
+		size_t was = left;
+
+		arena->purge_at = 1;
+		fit_steps = 0;
+		purge_now(arena);
+		left = all_dirty_pages(arena);
+		must(fit_steps < steps_most, "%lu steps in a pass", (unsigned long)fit_steps);
+		must(was - left <= 17 * MIB / 4096, "%lu pages in a pass",
+		     (unsigned long)(was - left));
+		passes++;
+	} while (arena->purge_at);
+	ck_assert_uint_eq(left, 0);
+	ck_assert_uint_eq(arena->freed_bytes, 0);
+	return passes;
+}
+
 /*
  * Tens of thousands of free blocks, and large ones: no pass looks at them all, and the round ends
  * with every whole page given back. That a purge is due is said here, not waited for.
@@ -122,11 +146,9 @@ static size_t all_dirty_pages(struct acre *arena)
 START_TEST(a_pass_is_bounded)
 {
 	static char *blocks[20000];
-	const uint64_t steps_most = UINT64_C(2048) * 64;
 	struct acre *arena = new_arena(2048 * MIB, &kinds[_i]);
 	char *large = acre_malloc(arena, 100 * MIB);
-	unsigned passes = 0;
-	size_t was, left;
+	unsigned passes;
 
 	base = arena_base(arena);
 	ck_assert_ptr_nonnull(large);
@@ -144,24 +166,59 @@ START_TEST(a_pass_is_bounded)
 	for (size_t i = 0; i < COUNT_OF(blocks); i++)
 		acre_free(arena, blocks[i]);
 	acre_flush(arena);
-	left = all_dirty_pages(arena);
-	ck_assert_uint_ge(left, 100 * MIB / 4096);
+	ck_assert_uint_ge(all_dirty_pages(arena), 100 * MIB / 4096);
 	ck_assert_uint_ge(arena->freed_bytes, PURGE_STEP);
-	do {
-		was = left;
-		arena->purge_at = 1;
-		fit_steps = 0;
-		purge_now(arena);
-		left = all_dirty_pages(arena);
-		must(fit_steps < steps_most, "%lu steps in a pass", (unsigned long)fit_steps);
-		must(was - left <= 17 * MIB / 4096, "%lu pages in a pass",
-		     (unsigned long)(was - left));
-		passes++;
-	} while (arena->purge_at);
+	passes = go_round(arena);
 	ck_assert_uint_ge(passes, 20);
-	ck_assert_uint_eq(left, 0);
-	ck_assert_uint_eq(arena->freed_bytes, 0);
+
+	/* The next round looks at all of the large block again. */
+	large = acre_malloc(arena, 100 * MIB);
+	ck_assert_ptr_nonnull(large);
+	memset(large, 1, 100 * MIB);
+	acre_free(arena, large);
+	go_round(arena);
 	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
+/*
+ * What another thread's purge leaves behind when a third one forks: here, in the child, it goes on.
+ */
+static void purge_in_the_child(void *argument)
+{
+	struct acre *arena = argument;
+
+	must(arena->purge_at != PURGE_BUSY, "the child waits for a thread that isn't here");
+	/* Due now, once and for all that was freed. */
+	do {
+		arena->purge_at = 1;
+		purge_now(arena);
+	} while (arena->purge_at);
+	must(arena->freed_bytes < PURGE_STEP, "%lu bytes still to be looked at",
+	     (unsigned long)arena->freed_bytes);
+	base = arena_base(arena);
+	must(all_dirty_pages(arena) == 0, "%zu pages are left", all_dirty_pages(arena));
+}
+
+/* The other thread is anywhere between its begin() and its end(). */
+START_TEST(a_child_purges)
+{
+	struct acre *arena = new_arena(256 * MIB, &kinds[0]);
+	struct outcome outcome;
+	char *block = acre_malloc(arena, 8 * MIB);
+
+	ck_assert_ptr_nonnull(block);
+	memset(block, 1, 8 * MIB);
+	arena->purge_at = PURGE_BUSY;
+	acre_free(arena, block);
+	/* In the second case it has just settled what was freed, and not yet said that it did. */
+	arena->purge_freed = arena->freed_bytes;
+	if (_i)
+		arena->freed_bytes -= arena->purge_freed;
+	in_child(&outcome, purge_in_the_child, arena, 30);
+	must_succeed(&outcome, "a purge in the child");
+	arena->purge_at = 0;
 	end_arena(arena);
 }
 END_TEST
@@ -174,6 +231,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, a_sweep_meets_what_stays, 0, 2);
 	tcase_add_loop_test(cases, a_pass_is_bounded, 0, 4);
+	tcase_add_loop_test(cases, a_child_purges, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -101,7 +101,7 @@ int acre_destroy(struct acre *arena);
  * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache has been given
  * back by then. The common case takes no lock; the rest searches an index: O(log(arena size)) steps
  * a heap with first fit, O(1) with good fit, whatever the number of blocks. Now and then a call
- * fetches or gives back batches of at most 256 blocks, takes what other threads have sent, or gives
+ * fetches or gives back batches of at most 64 blocks, takes what other threads have sent, or gives
  * pages back to the OS. Before it returns NULL it looks through all plots.
  */
 void *acre_malloc(struct acre *arena, size_t size);
@@ -110,7 +110,8 @@ void *acre_malloc(struct acre *arena, size_t size);
 void *acre_calloc(struct acre *arena, size_t count, size_t size);
 
 /*
- * Makes block hold size bytes, in place where it can; else a new block gets its content.
+ * Makes block hold size bytes, in place where it can; else a new block gets its content. Where there
+ * are caches, a small block (up to 1,032 bytes) is rather copied than grown under a lock.
  *
  * acre_realloc(arena, NULL, n) allocates; acre_realloc(arena, block, 0) frees and returns NULL.
  * All acre_usable_size() bytes of the old block are kept, up to the new size. A shrink is never
