@@ -86,6 +86,8 @@ struct acre {
 	/* Of the thread that purges now: purge_at is PURGE_BUSY. */
 	uint32_t purge_plot;		/* plots that the round has been through */
 	uint64_t purge_freed;		/* freed_bytes as the round began; 0 = it hasn't */
+	uint64_t purge_block;		/* the free block that the last pass left unfinished, */
+	uint64_t purge_from;		/* and the place in it to go on from */
 };
 
 /* Where plots begin, downward: the last page's end, in bytes from base. */

@@ -137,16 +137,18 @@ void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes)
 	}
 }
 
-size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit, unsigned *calls)
+size_t dirt_purge(struct acre *arena, uint64_t *at, uint64_t end, size_t limit, unsigned *calls)
 {
 	size_t page_bytes = arena->page * GRANULE;
-	size_t page = at / arena->page + 1;
-	size_t last = (at + size) / arena->page;
+	size_t page = *at / arena->page + 1;
+	size_t last = end / arena->page;
 	size_t reached = atomic_load_explicit(&arena->committed, memory_order_relaxed) / page_bytes;
 	size_t given = 0;
 
-	if (!arena->dirt)
+	if (!arena->dirt) {
+		*at = end;
 		return 0;
+	}
 	/* Beyond what was ever committed no page is dirty but the last. */
 	last = last < reached ? last : reached;
 	while (given < limit && *calls &&
@@ -164,6 +166,7 @@ size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit, 
 		}
 		page = stop;
 	}
+	*at = page < last ? page * arena->page - 1 : end;
 	return given;
 }
 

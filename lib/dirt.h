@@ -39,11 +39,12 @@ void dirt_zero(struct acre *arena, size_t start, size_t bytes);
 void dirt_copy(struct acre *arena, size_t to, size_t from, size_t bytes);
 
 /*
- * The pages that lie wholly between granule `at`, the last at the low end of a free block that
- * holds something, and the end of that block, size granules from there, go to the OS: about limit
- * bytes at most, in at most *calls pieces, which are taken off it. Returns the bytes given.
+ * The pages that lie wholly between granule *at, the last at the low end of a free block that holds
+ * something, and the block's end go to the OS: about limit bytes at most, in at most *calls pieces,
+ * which are taken off it. *at becomes the place to go on from, end if all was looked at. Returns the
+ * bytes given.
  */
-size_t dirt_purge(struct acre *arena, uint64_t at, uint64_t size, size_t limit, unsigned *calls);
+size_t dirt_purge(struct acre *arena, uint64_t *at, uint64_t end, size_t limit, unsigned *calls);
 
 /*
  * Whether whole pages [start, start + bytes) lie in one mapping of the OS. Moved pages are a

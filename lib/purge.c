@@ -51,16 +51,20 @@ static bool purge_heap(struct acre *arena, struct heap *heap, struct pass *pass)
 
 	while (look(pass)) {
 		uint64_t at = fit_sweep(base, &heap->fit, arena->page);
-		size_t left = pass->bytes - pass->given;
-		size_t given;
+		uint64_t end, from;
 
 		if (!at)
 			return true;
-		given = dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links, left,
-				   &pass->calls);
-		pass->given += given;
-		if (given < left && pass->calls)
+		end = at + tag_size(tag_at(base, at));
+		from = at == arena->purge_block ? arena->purge_from : at + links;
+		pass->given += dirt_purge(arena, &from, end, pass->bytes - pass->given, &pass->calls);
+		if (from < end) {
+			arena->purge_block = at;
+			arena->purge_from = from;
+		} else {
+			arena->purge_block = 0;
 			fit_swept(base, &heap->fit, at);
+		}
 	}
 	return false;
 }
@@ -156,9 +160,11 @@ static size_t trim_heap(struct acre *arena, struct heap *heap)
 	size_t given = 0;
 
 	for (uint64_t at = fit_next(base, &heap->fit, arena->page, 0); at;
-	     at = fit_next(base, &heap->fit, arena->page, at))
-		given += dirt_purge(arena, at + links, tag_size(tag_at(base, at)) - links, SIZE_MAX,
-				    &calls);
+	     at = fit_next(base, &heap->fit, arena->page, at)) {
+		uint64_t from = at + links;
+
+		given += dirt_purge(arena, &from, at + tag_size(tag_at(base, at)), SIZE_MAX, &calls);
+	}
 	return given;
 }
 
