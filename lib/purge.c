@@ -23,7 +23,10 @@ struct pass {
 	size_t given;
 };
 
-static const struct pass short_pass = { .bytes = (size_t)16 << 20, .calls = 128, .looks = 2048 };
+#define PORTIONS_MOST	4u
+#define PORTION_BYTES	((size_t)16 << 20)
+#define PORTION_CALLS	128u
+#define PORTION_LOOKS	2048u
 
 _Thread_local unsigned purge_ticks;
 
@@ -124,15 +127,21 @@ static void end(struct acre *arena, uint64_t due)
 void purge_now(struct acre *arena)
 {
 	uint64_t due = atomic_load_explicit(&arena->purge_at, memory_order_relaxed);
-	struct pass pass = short_pass;
-	uint64_t now;
+	struct pass pass = { 0 };
+	uint64_t now, portions;
 
 	if (!arena->dirt || arena->flags & ACRE_NO_PURGE) {
 		atomic_store_explicit(&arena->freed_bytes, 0, memory_order_relaxed);
 		return;
 	}
 	now = now_ms();
-	if (now < due || !begin(arena, due))
+	if (now < due) {
+		/* In the midst of a round the next slow path looks again. */
+		if (due - now <= AGAIN_MS)
+			purge_ticks = PURGE_TICKS - 1;
+		return;
+	}
+	if (!begin(arena, due))
 		return;
 	if (!due) {
 		end(arena, now + DECAY_MS);
@@ -142,7 +151,13 @@ void purge_now(struct acre *arena)
 	if (!arena->purge_freed)
 		arena->purge_freed = atomic_load_explicit(&arena->freed_bytes,
 							  memory_order_relaxed);
+	portions = 1 + (now - due) / AGAIN_MS;
+	portions = portions < PORTIONS_MOST ? portions : PORTIONS_MOST;
+	pass.bytes = portions * PORTION_BYTES;
+	pass.calls = (unsigned)portions * PORTION_CALLS;
+	pass.looks = (unsigned)portions * PORTION_LOOKS;
 	if (!purge_heaps(arena, &pass)) {
+		purge_ticks = PURGE_TICKS - 1;
 		end(arena, now + AGAIN_MS);
 		return;
 	}

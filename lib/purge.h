@@ -3,9 +3,9 @@
  *
  * Once a megabyte was freed since the last purge, each 32nd slow path of a thread, and each free of
  * a megabyte, looks at the clock. The first to do so sets the time, a second later, from which a
- * call begins to purge: 16 MiB at most, in at most 128 pieces, after a look at no more than 2,048
- * blocks, so that no call takes long. The rest is for calls 4 ms later, and so on until all has
- * been looked at.
+ * call begins to purge: about 16 MiB at most, in at most 128 pieces, after a look at no more than
+ * 2,048 blocks, so that no call takes long. The rest is for calls 4 ms later, and so on until all
+ * has been looked at. A call that comes later than that does as much more, up to four times.
  */
 #ifndef ACRE_PURGE_H
 #define ACRE_PURGE_H
