@@ -157,13 +157,18 @@ static __attribute__((noinline)) void *malloc_slowly(size_t size)
 	return block ? block : refused(size);
 }
 
-PUBLIC void *malloc(size_t size)
+static inline void *take(size_t size)
 {
 	void *block = cache_take(acre_private_thread.home, size);
 
 	if (RARELY(!block))
 		return malloc_slowly(size);
 	return block;
+}
+
+PUBLIC void *malloc(size_t size)
+{
+	return take(size);
 }
 
 static __attribute__((noinline)) void free_slowly(void *block)
@@ -198,11 +203,14 @@ PUBLIC void *calloc(size_t count, size_t size)
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
 PUBLIC void *realloc(void *block, size_t size)
 {
-	void *fresh = cache_resize(acre_private_thread.home, block, size);
+	void *fresh;
 
+	if (!block)
+		return take(size);
+	fresh = cache_resize(acre_private_thread.home, block, size);
 	if (!fresh)
 		fresh = acre_realloc(arena_of(), block, size);
-	return fresh || (block && !size) ? fresh : refused(size);
+	return fresh || !size ? fresh : refused(size);
 }
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size)
