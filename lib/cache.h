@@ -112,6 +112,20 @@ static inline void bin_push(struct bin *bin, entry *top, void *block)
 	atomic_store_explicit(&bin->top, top + 1, memory_order_release);
 }
 
+/* Puts a live block with this face, if there's room. */
+static inline bool bin_put(struct bin *bin, void *block, uint32_t face)
+{
+	entry *top = bin_top(bin);
+
+	if (RARELY(top == bin->limit))
+		return false;
+	SHADOW_RETIRE(block, payload_bytes(tag_size(tag_of(block))));
+	SHADOW_HIDE(block, payload_bytes(tag_size(tag_of(block))));
+	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_CACHED));
+	bin_push(bin, top, block);
+	return true;
+}
+
 /* The fast path of malloc. NULL: the slow one must be taken. */
 static inline void *cache_take(struct cache *cache, size_t size)
 {
@@ -161,19 +175,30 @@ static inline bool cache_put(struct cache *cache, void *block)
 {
 	uint32_t face, twice;
 	struct bin *bin;
-	entry *top;
 
 	if (!cache_small(cache, block, &face, &twice))
 		return false;
 	bin = (struct bin *)((char *)cache->bins + twice * (sizeof(struct bin) / 2));
-	top = bin_top(bin);
-	if (RARELY(top == bin->limit))
+	return bin_put(bin, block, face);
+}
+
+/* The same for a block that isn't small, if it has just the size of a class. */
+static inline bool cache_put_medium(struct cache *cache, void *block)
+{
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
+	struct tag *tag = tag_of(block);
+	uint32_t twice, face;
+	unsigned class;
+
+	if (offset >= cache->size)
 		return false;
-	SHADOW_RETIRE(block, payload_bytes(twice / 2));
-	SHADOW_HIDE(block, payload_bytes(twice / 2));
-	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_CACHED));
-	bin_push(bin, top, block);
-	return true;
+	twice = tag_twice(tag);
+	face = tag_face(tag);
+	if (twice > 2 * CLASSED_MOST ||
+	    !face_is_live(face, tag_hash_large((uint32_t)offset, twice, cache->key)))
+		return false;
+	class = class_of(twice / 2);
+	return 2 * class_granules(class) == twice && bin_put(&cache->bins[class], block, face);
 }
 
 /*
@@ -198,35 +223,6 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 	if (!cache_put(cache, block))
 		acre_free(cache->arena, block);
 	return fresh;
-}
-
-/* The same for a block that isn't small, if it has just the size of a class. */
-static inline bool cache_put_medium(struct cache *cache, void *block)
-{
-	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
-	struct tag *tag = tag_of(block);
-	uint32_t twice, face;
-	unsigned class;
-	struct bin *bin;
-	entry *top;
-
-	if (offset >= cache->size)
-		return false;
-	twice = tag_twice(tag);
-	face = tag_face(tag);
-	if (twice > 2 * CLASSED_MOST ||
-	    !face_is_live(face, tag_hash_large((uint32_t)offset, twice, cache->key)))
-		return false;
-	class = class_of(twice / 2);
-	bin = &cache->bins[class];
-	top = bin_top(bin);
-	if (2 * class_granules(class) != twice || top == bin->limit)
-		return false;
-	SHADOW_RETIRE(block, payload_bytes(twice / 2));
-	SHADOW_HIDE(block, payload_bytes(twice / 2));
-	tag_set_face(tag, face_turned(face, TAG_LIVE, TAG_CACHED));
-	bin_push(bin, top, block);
-	return true;
 }
 
 /* Bytes that a cache of this plan takes. */

@@ -125,7 +125,7 @@ void fit_swept(char *base, struct fit *fit, uint64_t at)
 
 uint32_t fit_largest(char *base, const struct fit *fit)
 {
-	uint32_t top = fit->top ? saturated(fit->end - fit->top) : 0;
+	uint32_t top = fit->top ? fit_saturated(fit->end - fit->top) : 0;
 	uint32_t most = policies[fit->policy]->largest(base, fit);
 
 	return most > top ? most : top;

@@ -62,6 +62,12 @@ struct fit {
 	};
 };
 
+/* A size as the maxima have it. */
+static inline uint32_t fit_saturated(uint64_t size)
+{
+	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
 /* Bytes of memory, a multiple of 16, for the index of a range of so many granules. */
 size_t fit_bytes(enum fit_policy policy, uint64_t granules);
 

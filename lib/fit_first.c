@@ -177,7 +177,7 @@ static uint32_t largest_in(char *base, const struct fit *fit, uint64_t pane, uin
 	uint64_t bits = strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
 
 	for (; bits && found < enough; bits &= bits - 1) {
-		uint32_t other = saturated(tag_size(tag_at(base, place_in(fit, pane, bits))));
+		uint32_t other = fit_saturated(tag_size(tag_at(base, place_in(fit, pane, bits))));
 
 		STEP();
 		if (other > found)
@@ -241,7 +241,7 @@ static void insert(char *base, struct fit *fit, uint64_t at, uint64_t size)
 	uint64_t pane = pane_of(fit, at);
 
 	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] |= bit_of(fit, at);
-	raise_maxima(base, fit, pane, saturated(size));
+	raise_maxima(base, fit, pane, fit_saturated(size));
 }
 
 static void take_out(char *base, struct fit *fit, uint64_t at, uint64_t size)
@@ -249,7 +249,7 @@ static void take_out(char *base, struct fit *fit, uint64_t at, uint64_t size)
 	uint64_t pane = pane_of(fit, at);
 
 	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] &= ~bit_of(fit, at);
-	lower_maxima(base, fit, pane, saturated(size), 0);
+	lower_maxima(base, fit, pane, fit_saturated(size), 0);
 }
 
 static void cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest)
@@ -260,19 +260,19 @@ static void cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_
 
 	*starts &= ~bit_of(fit, at);
 	if (pane == from) {
-		lower_maxima(base, fit, from, saturated(size), saturated(rest));
+		lower_maxima(base, fit, from, fit_saturated(size), fit_saturated(rest));
 		*starts |= bit_of(fit, to);
 		return;
 	}
 	strip_of(base, fit, pane)->starts[pane % STRIP_PANES] |= bit_of(fit, to);
-	raise_maxima(base, fit, pane, saturated(rest));
-	lower_maxima(base, fit, from, saturated(size), 0);
+	raise_maxima(base, fit, pane, fit_saturated(rest));
+	lower_maxima(base, fit, from, fit_saturated(size), 0);
 }
 
 static void grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size)
 {
 	(void)had;
-	raise_maxima(base, fit, pane_of(fit, at), saturated(size));
+	raise_maxima(base, fit, pane_of(fit, at), fit_saturated(size));
 }
 
 /* The first of a node's children with so many granules: there is one. */
@@ -374,7 +374,7 @@ static uint64_t first_from(char *base, const struct fit *fit, uint64_t pane, uin
 	uint64_t at = 0;
 
 	/* More than one pane is searched only where saturated maxima tie. */
-	while (!at && (pane = next_pane(base, fit, pane, saturated(size))) < fit->first.panes) {
+	while (!at && (pane = next_pane(base, fit, pane, fit_saturated(size))) < fit->first.panes) {
 		at = first_in(base, fit, pane, starts_in(base, fit, pane), size);
 		pane++;
 	}
@@ -383,7 +383,7 @@ static uint64_t first_from(char *base, const struct fit *fit, uint64_t pane, uin
 
 static uint64_t find(char *base, const struct fit *fit, uint64_t size)
 {
-	uint64_t pane = first_pane(base, fit, saturated(size));
+	uint64_t pane = first_pane(base, fit, fit_saturated(size));
 	uint64_t at;
 
 	if (pane >= fit->first.panes)
@@ -446,8 +446,8 @@ static int check_pane(char *base, const struct fit *fit, uint64_t pane, uint64_t
 		if (tag_state(tag) != TAG_FREE)
 			faults += fit_fault("a block that isn't free", place_in(fit, pane, bits),
 					    tag_state(tag), TAG_FREE);
-		if (saturated(tag_size(tag)) > found)
-			found = saturated(tag_size(tag));
+		if (fit_saturated(tag_size(tag)) > found)
+			found = fit_saturated(tag_size(tag));
 		++*blocks;
 	}
 	if (found != strip->most[pane % STRIP_PANES])

@@ -323,7 +323,7 @@ static uint32_t largest(char *base, const struct fit *fit)
 		return 0;
 	w = 31u - (unsigned)__builtin_clz(good->words);
 	STEP();
-	return saturated(tag_size(tag_at(base, *head_of(base, fit, w * WORD_LISTS +
+	return fit_saturated(tag_size(tag_at(base, *head_of(base, fit, w * WORD_LISTS +
 							log_of(good->word[w])))));
 }
 

@@ -32,11 +32,6 @@ extern const struct fit_verbs fit_good_verbs;
 /* A line about a fault of the index; returns 1, the number of faults it is. */
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should);
 
-static inline uint32_t saturated(uint64_t size)
-{
-	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
-}
-
 #ifdef ACRE_COUNT_STEPS
 #define STEP() (fit_steps++)
 #else

@@ -64,7 +64,7 @@ static void account(struct acre *arena, struct plot *plot, unsigned i, int64_t g
 /* The first lease from number i on with a free block of this size; plot->leases if none. */
 static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 {
-	uint32_t want = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+	uint32_t want = fit_saturated(size);
 
 	while (i < plot->leases && plot->room[i] < want)
 		i++;
@@ -278,12 +278,11 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 	sort_places(places, count);
 	while (count) {
 		unsigned i = lease_of(plot, *places);
-		unsigned given;
+		unsigned given = 0;
 
+		if (plot->leases && *places >= plot_lease(arena, plot, i)->heap.start)
+			given = give_to(arena, plot, i, places, count);
 		/* A link or a tag that was overwritten may lead to another plot's block. */
-		if (!plot->leases || *places < plot_lease(arena, plot, i)->heap.start)
-			heap_unexpected(arena_base(arena), *places);
-		given = give_to(arena, plot, i, places, count);
 		if (!given)
 			heap_unexpected(arena_base(arena), *places);
 		if (lease_empty(arena, plot, i))

@@ -1,8 +1,9 @@
 /*
  * Purge: see purge.h.
  *
- * A round goes through all heaps in passes. Where the next pass goes on is kept in three places:
- * the arena knows the plot, the plot the lease, each heap's index (fit_sweep) the block.
+ * A round goes through all heaps in passes. Where the next pass goes on is kept where it's at home:
+ * the arena knows the plot, the plot the lease, each heap's index (fit_sweep) the block, and the
+ * arena the place in a block that was too large for one pass.
  */
 #include "purge.h"
 
