@@ -31,14 +31,6 @@ struct pass {
 
 _Thread_local unsigned purge_ticks;
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static bool look(struct pass *pass)
 {
 	if (!pass->looks || !pass->calls || pass->given >= pass->bytes)
@@ -125,17 +117,12 @@ static void end(struct acre *arena, uint64_t due)
 	atomic_store_explicit(&arena->purge_at, due, memory_order_release);
 }
 
-void purge_now(struct acre *arena)
+void purge_at_ms(struct acre *arena, uint64_t now)
 {
 	uint64_t due = atomic_load_explicit(&arena->purge_at, memory_order_relaxed);
 	struct pass pass = { 0 };
-	uint64_t now, portions;
+	uint64_t portions;
 
-	if (!arena->dirt || arena->flags & ACRE_NO_PURGE) {
-		atomic_store_explicit(&arena->freed_bytes, 0, memory_order_relaxed);
-		return;
-	}
-	now = now_ms();
 	if (now < due) {
 		/* In the midst of a round the next slow path looks again. */
 		if (due - now <= AGAIN_MS)
@@ -165,6 +152,18 @@ void purge_now(struct acre *arena)
 	atomic_fetch_sub_explicit(&arena->freed_bytes, arena->purge_freed, memory_order_relaxed);
 	arena->purge_freed = 0;
 	end(arena, 0);
+}
+
+void purge_now(struct acre *arena)
+{
+	struct timespec now;
+
+	if (!arena->dirt || arena->flags & ACRE_NO_PURGE) {
+		atomic_store_explicit(&arena->freed_bytes, 0, memory_order_relaxed);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	purge_at_ms(arena, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
 /* All free pages of a heap, under its lock. */

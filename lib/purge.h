@@ -18,6 +18,9 @@
 /* Purges if one is due. */
 void purge_now(struct acre *arena);
 
+/* The same, where it's already known that the arena purges, with the time: tests have their own. */
+void purge_at_ms(struct acre *arena, uint64_t now);
+
 /* How often this thread has passed here with something to purge. */
 extern _Thread_local unsigned purge_ticks;
 
