@@ -16,8 +16,10 @@
 static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment,
 		    bool zero)
 {
-	void *block = supply(arena, cache, size, alignment, zero);
+	void *block = NULL;
 
+	if (!supply_fails(arena))
+		block = supply(arena, cache, size, alignment, zero);
 	return block ? block : supply_refuse(arena, cache);
 }
 

@@ -91,7 +91,9 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 		return;
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
-	cache_plan_init(&arena->plan, clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
+	/* Without room in the caches, each request arrives where it's counted. */
+	cache_plan_init(&arena->plan, arena->fail_at ?
+			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
 	arena->plot_bytes = plot_size(&arena->plan);
 	arena->plot_reserved = (uint32_t)clamp(size / 64 / arena->plot_bytes, 1, PLOTS_RESERVED);
 	arena->plot_most = clamp(size / 64, 0, PLOT_BLOCK_MOST) / GRANULE;
@@ -164,6 +166,8 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	arena->flags = options->flags;
 	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
 	arena->key = make_key(arena->serial);
+	arena->fail_at = options->fail_at;
+	arena->fail_count = options->fail_count ? options->fail_count : 1;
 	size_plots(arena, options->cache_bytes);
 	lock_init(&arena->lock, RANK_COMMONS);
 	if (!lay_out(arena))

@@ -12,6 +12,7 @@
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
  *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_FAIL_AT	for tests: N, the number of a request that is refused; N+, it and all after it
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "fail_at.h"
 #include "private.h"
 #include "report.h"
 
@@ -86,6 +88,7 @@ static void start(void)
 	struct acre_options options = { 0 };
 	const char *text = getenv("ACRE_ARENA");
 	const char *policy = getenv("ACRE_POLICY");
+	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
@@ -97,6 +100,8 @@ static void start(void)
 		options.policy = ACRE_GOOD_FIT;
 	else if (policy && strcmp(policy, "first") != 0)
 		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (fail_at && fail_at_parse(fail_at, &options) != 0)
+		give_up("ACRE_FAIL_AT=", fail_at, FAIL_AT_ADVICE);
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
@@ -129,20 +134,31 @@ static struct acre *arena_of(void)
 	return acre_default();
 }
 
+/* Whether the first refusal is one that was asked for. */
+static bool meant_to_fail(struct acre *arena)
+{
+	return arena->fail_at && atomic_load_explicit(&arena->requests, memory_order_relaxed) >=
+					 arena->fail_at;
+}
+
 /* Says once that the arena is full: programs seldom do. */
 static void *refused(size_t size)
 {
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 	struct acre *arena = acre_default();
+	bool meant = meant_to_fail(arena);
 	struct line line = { 0 };
 
 	if (size >= PTRDIFF_MAX || atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
 		return NULL;
 	line_text(&line, "the arena of ");
 	line_number(&line, arena->size);
-	line_text(&line, " bytes is full: a request for ");
+	line_text(&line, meant ? " bytes has room" : " bytes is full");
+	line_text(&line, ": a request for ");
 	line_number(&line, size);
-	line_text(&line, " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
+	line_text(&line, meant ?
+		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
+		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;
 	return NULL;

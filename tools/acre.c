@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "fail_at.h"
 #include "program.h"
 
 #define BAD_INPUT	2	/* exit status, as are the shell's two below */
@@ -38,6 +39,8 @@ static const char usage[] =
 	"                 reserved, not committed\n"
 	"  --stats        statistics on standard error when the program ends\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
+	"  --fail-at N    for tests: refuse the request for memory of this number; N+ refuses it\n"
+	"                 and all after it\n"
 	"\n"
 	"Exit status: the program's; 2 for bad input, 126 if PROGRAM can't be run, 127 if it\n"
 	"isn't there.\n";
@@ -47,6 +50,7 @@ struct request {
 	const char *arena;	/* NULL: the drop-in's default */
 	bool stats;
 	bool no_purge;
+	const char *fail_at;	/* NULL: none is refused on purpose */
 	char **program;		/* its argv */
 };
 
@@ -77,6 +81,14 @@ static void check_arena(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s' is too large: an arena has at most 1T", name, text);
 }
 
+static void check_fail_at(const char *name, const char *text)
+{
+	struct acre_options unused;
+
+	if (fail_at_parse(text, &unused) != 0)
+		fail(BAD_INPUT, "%s '%s' is " FAIL_AT_ADVICE, name, text);
+}
+
 /* The value of an option that needs one, as "--name value" or "--name=value"; else NULL. */
 static const char *option_value(const char *name, char ***argv)
 {
@@ -105,10 +117,12 @@ static struct request parse_run(char **argv)
 			argv++;
 			break;
 		}
-		value = option_value("--arena", &argv);
-		if (value) {
+		if ((value = option_value("--arena", &argv))) {
 			check_arena("--arena", value);
 			request.arena = value;
+		} else if ((value = option_value("--fail-at", &argv))) {
+			check_fail_at("--fail-at", value);
+			request.fail_at = value;
 		} else if (strcmp(*argv, "--stats") == 0) {
 			request.stats = true;
 		} else if (strcmp(*argv, "--no-purge") == 0) {
@@ -126,6 +140,8 @@ static struct request parse_run(char **argv)
 
 	if (!request.arena && getenv("ACRE_ARENA"))
 		check_arena("ACRE_ARENA", getenv("ACRE_ARENA"));
+	if (!request.fail_at && getenv("ACRE_FAIL_AT"))
+		check_fail_at("ACRE_FAIL_AT", getenv("ACRE_FAIL_AT"));
 	return request;
 }
 
@@ -198,6 +214,8 @@ static void set_environment(const struct request *request)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)
 		set("ACRE_NO_PURGE", "1");
+	if (request->fail_at)
+		set("ACRE_FAIL_AT", request->fail_at);
 }
 
 static _Noreturn void run(char **argv)

@@ -67,6 +67,10 @@ struct acre_options {
 	unsigned flags;
 	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena
 				   less: all caches together at most an eighth of it */
+	size_t fail_at;		/* for tests: the request of this number, counted from 1, is refused
+				   as if the arena were full; 0 = none. A request is a call that
+				   allocates, or makes a block larger. There are no caches */
+	size_t fail_count;	/* so many requests in a row are refused from there on; 0 = 1 */
 };
 
 /*
