@@ -1,7 +1,7 @@
 /*
  * Preloaded beside the drop-in where a program is starved on purpose: says on stderr, in lines that
- * begin with "acre: ", what would be acre's own fault. A crash inside the library, or in what it
- * called, is told from the program's own, and when the process exits the arena is checked.
+ * begin with "acre: ", what would be acre's own fault. A crash or a hang inside the library, or in
+ * what it called, is told from the program's own, and when the process exits the arena is checked.
  */
 #include <acre/acre.h>
 #include <execinfo.h>
@@ -34,7 +34,7 @@ static int note(struct dl_phdr_info *info, size_t size, void *unused)
 
 static void crashed(int number)
 {
-	static const char said[] = "acre: watch: a crash in the library\n";
+	static const char said[] = "acre: watch: a crash or a hang in the library\n";
 	void *frames[64];
 	int depth = backtrace(frames, 64);
 	int ours = 0;
@@ -60,6 +60,7 @@ __attribute__((constructor)) static void begin(void)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	sigaction(SIGILL, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 }
 
 __attribute__((destructor)) static void end(void)
