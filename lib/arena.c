@@ -13,6 +13,7 @@
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
+#include "report.h"
 #include "thread.h"
 
 #define CACHE_BYTES	((size_t)1 << 20)
@@ -254,6 +255,7 @@ struct acre *acre_private_start(size_t size, const struct acre_options *options)
 {
 	struct acre *arena = create(size, options);
 
+	report_begin();
 	/* Before the set-up, which may allocate. Release, to the acquire in acre_default(). */
 	atomic_store_explicit(&under_malloc, arena, memory_order_release);
 	thread_setup();

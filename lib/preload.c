@@ -54,8 +54,9 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
 }
 
 /*
- * Where statistics go at the end: a copy of stderr, since many programs close theirs as they exit.
- * The program may have closed the copy too, and opened something else under its number.
+ * Where statistics go at the end: to what stderr is now, by a copy of it, since many programs close
+ * theirs as they exit; if the program closes the copy, by its own. What was opened under either
+ * number since is another file, and gets nothing.
  */
 static struct {
 	int fd;
@@ -67,20 +68,21 @@ static void keep_stderr(void)
 {
 	struct stat now;
 
+	if (fstat(STDERR_FILENO, &now) != 0)
+		return;
 	statistics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
-	if (statistics.fd >= 0 && fstat(statistics.fd, &now) == 0) {
-		statistics.device = now.st_dev;
-		statistics.inode = now.st_ino;
-	}
+	if (statistics.fd < 0)
+		statistics.fd = STDERR_FILENO;
+	statistics.device = now.st_dev;
+	statistics.inode = now.st_ino;
 }
 
-static int kept_stderr(void)
+static bool is_kept(int fd)
 {
 	struct stat now;
 
-	return statistics.fd >= 0 && fstat(statistics.fd, &now) == 0 &&
-	       now.st_dev == statistics.device && now.st_ino == statistics.inode ?
-		       statistics.fd : STDERR_FILENO;
+	return fstat(fd, &now) == 0 && now.st_dev == statistics.device &&
+	       now.st_ino == statistics.inode;
 }
 
 static void start(void)
@@ -92,6 +94,7 @@ static void start(void)
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
+	report_begin();
 	if (is_on("ACRE_STATS"))
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
@@ -411,6 +414,10 @@ PUBLIC int mallopt(int option, int value)
 
 static __attribute__((destructor)) void finish(void)
 {
-	if (acre_default() && is_on("ACRE_STATS"))
-		say_statistics(kept_stderr());
+	if (statistics.fd < 0)
+		return;
+	if (is_kept(statistics.fd))
+		say_statistics(statistics.fd);
+	else if (is_kept(STDERR_FILENO))
+		say_statistics(STDERR_FILENO);
 }
