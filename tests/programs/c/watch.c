@@ -11,6 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A program that runs on another allocator isn't watched. */
+#pragma weak acre_check
+#pragma weak acre_default
+
 static struct {
 	uintptr_t start, end;
 } ranges[8];
@@ -65,9 +69,7 @@ __attribute__((constructor)) static void begin(void)
 
 __attribute__((destructor)) static void end(void)
 {
-	struct acre *arena = acre_default();
-
 	/* Each fault has a line of its own. */
-	if (arena)
-		acre_check(arena);
+	if (acre_default && acre_default())
+		acre_check(acre_default());
 }
