@@ -6,6 +6,7 @@
 compile refuse.c "$scratch/refuse"
 compile starved.c "$scratch/program"
 compile closed.c "$scratch/closed"
+compile no_threads.c "$scratch/no_threads"
 compile unread.c "$scratch/unread.so" -shared -fPIC
 preload=$("$ACRE" run -- env | sed -n 's/^LD_PRELOAD=//p')
 export ACRE_STATS=1
@@ -65,6 +66,12 @@ on advice "$scratch/program"
 lives_on "no advice"
 on self "$scratch/program"
 lives_on "no thread ids"
+
+# Threads.
+on nothing "$scratch/no_threads"
+lives_on "no room for threads' stacks"
+on clone "$scratch/no_threads" clone
+lives_on "no threads"
 
 # The kernel's own limit of the address space: of the program's libraries too, so not too low.
 status=0

@@ -8,6 +8,7 @@
  *	commit		mprotect to read and write: ENOMEM
  *	advice		madvise, mincore and mremap: EPERM
  *	self		gettid and tgkill: EPERM
+ *	clone		clone and clone3: EAGAIN
  *	nothing
  *
  * Status 77: filters can't be installed here.
@@ -67,6 +68,10 @@ static struct sock_filter self[] = {
 	LOAD(NUMBER), IF_IS(SYS_gettid, 1, 0), IF_IS(SYS_tgkill, 0, 1), REFUSE(EPERM), ALLOW,
 };
 
+static struct sock_filter no_clone[] = {
+	LOAD(NUMBER), IF_IS(SYS_clone, 1, 0), IF_IS(SYS_clone3, 0, 1), REFUSE(EAGAIN), ALLOW,
+};
+
 static struct sock_filter nothing[] = { ALLOW };
 
 #define FILTER(name) { #name, { sizeof(name) / sizeof(name[0]), name } }
@@ -76,6 +81,7 @@ static const struct {
 } filters[] = {
 	FILTER(reserve),
 	{ "reserve-1G", { sizeof(reserve_1g) / sizeof(reserve_1g[0]), reserve_1g } },
+	{ "clone", { sizeof(no_clone) / sizeof(no_clone[0]), no_clone } },
 	FILTER(commit), FILTER(advice), FILTER(self), FILTER(nothing),
 };
 
