@@ -74,7 +74,7 @@ START_TEST(ten_thousand_threads_one_by_one)
 			     image.blocks[k].plot);
 		must_be_honest(arena);
 	}
-	must(stats_of(arena).resident_bytes <= early.resident_bytes + SCALE(256 * KIB, MIB),
+	must(stats_of(arena).resident_bytes <= early.resident_bytes + SCALE(512 * KIB, MIB),
 	     "%zu bytes were touched, %zu by the first tenth of the threads",
 	     stats_of(arena).resident_bytes, early.resident_bytes);
 	ck_assert_uint_eq(stats_of(arena).live_blocks, 0);
