@@ -59,8 +59,11 @@ void acre_free_sized(struct acre *arena, void *block, size_t size)
 	if (block) {
 		uint64_t at = release_expect(arena, block, "free_sized");
 
-		if (size > payload_bytes(tag_size(tag_at(arena_base(arena), at))))
-			report_misuse("free_sized", block, "it is smaller than the size given");
+		const struct tag *tag = tag_at(arena_base(arena), at);
+
+		if (!resize_serves(arena, tag_size(tag), size))
+			report_misuse_of("free_sized", block, tag_size(tag), tag_plot(tag),
+					 "it isn't of the size given");
 	}
 	acre_free(arena, block);
 }

@@ -42,8 +42,8 @@ void commons_unlease(struct acre *arena, uint64_t at);
 size_t commons_index_end(const struct acre *arena, size_t committed);
 
 /*
- * Makes the arena accessible up to this place, with the tag and the links of a free block there,
- * and the index that goes with it.
+ * Makes the arena accessible up to this place, with the tag of a free block there and what may stand
+ * behind it, and the index that goes with it.
  */
 bool commons_commit(struct acre *arena, uint64_t place);
 
