@@ -21,6 +21,9 @@
  */
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment);
 
+/* Takes [place, place + size) from the free block at `at`; 0 if the OS won't have it written. */
+uint64_t commons_take_at(struct acre *arena, uint64_t at, uint64_t place, uint64_t size);
+
 /* The block at `at`, verified, is free again. */
 void commons_give(struct acre *arena, uint64_t at);
 

@@ -12,6 +12,7 @@
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
  *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_GUARDS	canaries, fill, quarantine, random, pages, several with commas, or all
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "names.h"
 #include "private.h"
 #include "report.h"
 
@@ -86,6 +88,7 @@ static void start(void)
 	struct acre_options options = { 0 };
 	const char *text = getenv("ACRE_ARENA");
 	const char *policy = getenv("ACRE_POLICY");
+	const char *guards = getenv("ACRE_GUARDS");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
@@ -93,10 +96,14 @@ static void start(void)
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
+	if (guards && !names_guards(guards, &options.guards))
+		give_up("ACRE_GUARDS=", guards, NAMES_GUARDS_ADVICE);
 	if (policy && strcmp(policy, "good") == 0)
 		options.policy = ACRE_GOOD_FIT;
 	else if (policy && strcmp(policy, "first") != 0)
 		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
+		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");

@@ -100,14 +100,6 @@ static void free_the_one_behind(struct scene *scene)
 	acre_free(scene->arena, scene->behind);
 }
 
-static void free_another_that_is_free(struct scene *scene)
-{
-	acre_free(scene->arena, scene->before);
-	acre_flush(scene->arena);
-	scene->before[scene->size] ^= 1;
-	acre_free(scene->arena, scene->block);
-}
-
 static void resize_the_block(struct scene *scene)
 {
 	if (!acre_realloc(scene->arena, scene->block, scene->size + 5000))
@@ -118,6 +110,29 @@ static void resize_the_one_behind(struct scene *scene)
 {
 	if (!acre_realloc(scene->arena, scene->behind, scene->size / 2))
 		_exit(3);
+}
+
+/* Until the memory at this address comes again, and no further. */
+static void allocate_at(struct scene *scene, const char *address)
+{
+	for (;;) {
+		char *fresh = acre_malloc(scene->arena, scene->size);
+
+		if (!fresh)
+			_exit(4);
+		if (fresh <= address && address < fresh + scene->size)
+			_exit(5);
+	}
+}
+
+static void allocate(struct scene *scene)
+{
+	allocate_at(scene, scene->block);
+}
+
+static void allocate_behind(struct scene *scene)
+{
+	allocate_at(scene, scene->behind);
 }
 
 static const struct {
@@ -189,16 +204,33 @@ START_TEST(a_request_of_24_has_24)
 }
 END_TEST
 
-/* Damage to the tag of a block that is free already, by the one before it. */
+/*
+ * The same to the tag of a block that is free already, which is found when the block before it is
+ * freed, or before it's handed out again.
+ */
+static void (*const free_hurts[])(struct scene *) = { overflow_by_a_zero, overflow_by_a_letter,
+						      overflow_by_a_bit, overflow_by_eight };
+static void (*const free_finds[])(struct scene *) = { free_the_block, allocate_behind };
+
+static void hurt_a_free_neighbour(void *argument)
+{
+	struct attempt *attempt = argument;
+
+	acre_free(attempt->scene.arena, attempt->scene.behind);
+	acre_flush(attempt->scene.arena);
+	attempt_it(argument);
+}
+
 START_TEST(a_free_neighbours_tag_is_found)
 {
-	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-		struct attempt attempt = { .find = free_another_that_is_free };
+	struct attempt attempt = { .hurt = free_hurts[_i / 2 / 2], .find = free_finds[_i / 2 % 2] };
 
-		set_scene(&attempt.scene, (size_t)_i, sizes[i]);
-		/* before is freed first: its tag is what free_before() of block looks at. */
-		attempt.hurt = overflow_by_a_bit;
-		must_be_found(&attempt, "a free neighbour");
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		struct outcome outcome;
+
+		set_scene(&attempt.scene, (size_t)_i % 2, sizes[i]);
+		in_child(&outcome, hurt_a_free_neighbour, &attempt, 20);
+		must_abort(&outcome, NULL, "a free neighbour's tag");
 		end_scene(&attempt.scene);
 	}
 }
@@ -238,19 +270,6 @@ static void count_up(struct scene *scene)
 	memcpy(&count, scene->block, sizeof(count));
 	count++;
 	memcpy(scene->block, &count, sizeof(count));
-}
-
-/* Until the block's memory comes again, and no further. */
-static void allocate(struct scene *scene)
-{
-	for (;;) {
-		char *fresh = acre_malloc(scene->arena, scene->size);
-
-		if (!fresh)
-			_exit(4);
-		if (fresh <= scene->block && scene->block < fresh + scene->size)
-			_exit(5);
-	}
 }
 
 static void flush(struct scene *scene)
@@ -613,7 +632,8 @@ int main(void)
 	tcase_set_timeout(cases, 300);
 	tcase_add_loop_test(cases, a_hurt_tag_is_found, 0, 2 * COUNT_OF(tag_cases));
 	tcase_add_loop_test(cases, a_request_of_24_has_24, 0, 2);
-	tcase_add_loop_test(cases, a_free_neighbours_tag_is_found, 0, 2);
+	tcase_add_loop_test(cases, a_free_neighbours_tag_is_found, 0,
+			    2 * COUNT_OF(free_hurts) * COUNT_OF(free_finds));
 	tcase_add_loop_test(cases, a_write_after_free_is_found, 0,
 			    2 * COUNT_OF(writes) * COUNT_OF(meetings));
 	tcase_add_loop_test(cases, a_write_to_a_posted_block_is_found, 0, COUNT_OF(writes));

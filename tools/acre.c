@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "names.h"
 #include "program.h"
 
 #define BAD_INPUT	2	/* exit status, as are the shell's two below */
@@ -37,6 +38,8 @@ static const char usage[] =
 	"                 memory the process may use; 64K to 1T. Default: all of that memory,\n"
 	"                 reserved, not committed\n"
 	"  --stats        statistics on standard error when the program ends\n"
+	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
+	"                 pages, several of them with commas, or all\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
 	"\n"
 	"Exit status: the program's; 2 for bad input, 126 if PROGRAM can't be run, 127 if it\n"
@@ -45,6 +48,7 @@ static const char usage[] =
 /* What `acre run` was asked for. */
 struct request {
 	const char *arena;	/* NULL: the drop-in's default */
+	const char *guards;	/* NULL: none */
 	bool stats;
 	bool no_purge;
 	char **program;		/* its argv */
@@ -77,6 +81,14 @@ static void check_arena(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s' is too large: an arena has at most 1T", name, text);
 }
 
+static void check_guards(const char *name, const char *text)
+{
+	unsigned guards;
+
+	if (!names_guards(text, &guards))
+		fail(BAD_INPUT, "%s '%s': %s", name, text, NAMES_GUARDS_ADVICE);
+}
+
 /* The value of an option that needs one, as "--name value" or "--name=value"; else NULL. */
 static const char *option_value(const char *name, char ***argv)
 {
@@ -105,10 +117,12 @@ static struct request parse_run(char **argv)
 			argv++;
 			break;
 		}
-		value = option_value("--arena", &argv);
-		if (value) {
+		if ((value = option_value("--arena", &argv))) {
 			check_arena("--arena", value);
 			request.arena = value;
+		} else if ((value = option_value("--guards", &argv))) {
+			check_guards("--guards", value);
+			request.guards = value;
 		} else if (strcmp(*argv, "--stats") == 0) {
 			request.stats = true;
 		} else if (strcmp(*argv, "--no-purge") == 0) {
@@ -126,6 +140,8 @@ static struct request parse_run(char **argv)
 
 	if (!request.arena && getenv("ACRE_ARENA"))
 		check_arena("ACRE_ARENA", getenv("ACRE_ARENA"));
+	if (!request.guards && getenv("ACRE_GUARDS"))
+		check_guards("ACRE_GUARDS", getenv("ACRE_GUARDS"));
 	return request;
 }
 
@@ -194,6 +210,8 @@ static void set_environment(const struct request *request)
 	free(preload);
 	if (request->arena)
 		set("ACRE_ARENA", request->arena);
+	if (request->guards)
+		set("ACRE_GUARDS", request->guards);
 	if (request->stats)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)
