@@ -137,7 +137,7 @@ static struct acre *arena_of(void)
 }
 
 /* Says once that the arena is full: programs seldom do. */
-static void *refused(size_t size)
+static void *refused(size_t size, size_t alignment)
 {
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 	struct acre *arena = acre_default();
@@ -149,6 +149,10 @@ static void *refused(size_t size)
 	line_number(&line, arena->size);
 	line_text(&line, " bytes is full: a request for ");
 	line_number(&line, size);
+	if (alignment) {
+		line_text(&line, " aligned to ");
+		line_number(&line, alignment);
+	}
 	line_text(&line, " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;
@@ -161,7 +165,7 @@ static __attribute__((noinline)) void *malloc_slowly(size_t size)
 
 	if (!block)
 		block = acre_malloc(arena_of(), size);
-	return block ? block : refused(size);
+	return block ? block : refused(size, 0);
 }
 
 static inline void *take(size_t size)
@@ -204,7 +208,7 @@ PUBLIC void *calloc(size_t count, size_t size)
 
 	if (block)
 		return block;
-	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes);
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes, 0);
 }
 
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
@@ -217,7 +221,7 @@ PUBLIC void *realloc(void *block, size_t size)
 	fresh = cache_resize(acre_private_thread.home, block, size);
 	if (!fresh)
 		fresh = acre_realloc(arena_of(), block, size);
-	return fresh || !size ? fresh : refused(size);
+	return fresh || !size ? fresh : refused(size, 0);
 }
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size)
@@ -235,7 +239,7 @@ PUBLIC void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = acre_aligned_alloc(arena_of(), alignment, size);
 
-	return block || errno == EINVAL ? block : refused(size);
+	return block || errno == EINVAL ? block : refused(size, alignment);
 }
 
 /* As glibc's: an alignment that is no power of two is rounded up to one. */
@@ -243,7 +247,7 @@ PUBLIC void *memalign(size_t alignment, size_t size)
 {
 	size_t power = 16;
 
-	while (power < alignment && power <= SIZE_MAX / 4)
+	while (power < alignment && power <= SIZE_MAX / 2)
 		power *= 2;
 	if (power < alignment) {
 		errno = EINVAL;
@@ -392,12 +396,13 @@ PUBLIC struct mallinfo mallinfo(void)
 	};
 }
 
-/* Nothing that mallopt() can set exists here; callers take 0 for a failure. */
+/*
+ * Nothing that mallopt() can set exists here, but callers take 0 for a failure: it's for what glibc
+ * refuses, an M_MXFAST out of the range that its manual states.
+ */
 PUBLIC int mallopt(int option, int value)
 {
-	(void)option;
-	(void)value;
-	return 1;
+	return option != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
 
 static __attribute__((destructor)) void finish(void)
