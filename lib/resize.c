@@ -159,6 +159,8 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 		}
 		return block;
 	}
+	if (supply_fails(arena))
+		return NULL;
 	place = 0;
 	/* A small block is copied sooner than a lock is taken. */
 	if (granules >= SMALL_GRANULES || !cache->plot) {
