@@ -10,6 +10,7 @@
 #include "cache.h"
 #include "commons.h"
 #include "dirt.h"
+#include "guard.h"
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
@@ -18,6 +19,7 @@
 
 #define CACHE_BYTES	((size_t)1 << 20)
 #define CLASS_BYTES	((size_t)16 << 10)
+#define QUARANTINE_BYTES	((size_t)64 << 20)
 #define PLOTS_LEAST	((size_t)1 << 20)	/* a smaller arena has no plots */
 #define PLOTS_RESERVED	256u
 #define PLOT_BLOCK_MOST	((size_t)256 << 10)
@@ -62,8 +64,8 @@ void arena_used(struct acre *arena, int64_t bytes)
 		arena_peak(arena, (uint64_t)used);
 }
 
-/* A key for the check bits that an attacker doesn't know: odd, so that it's a permutation. */
-static uint32_t make_key(uint64_t serial)
+/* What an attacker doesn't know, another for each arena. */
+static uint64_t make_secret(uint64_t serial)
 {
 	const void *random = (const void *)getauxval(AT_RANDOM);
 	uint64_t seed = 0;
@@ -73,7 +75,7 @@ static uint32_t make_key(uint64_t serial)
 	seed ^= serial * UINT64_C(0x9e3779b97f4a7c15);
 	seed = (seed ^ seed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	seed = (seed ^ seed >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)(seed >> 32) | 1;
+	return seed;
 }
 
 static uint64_t next_serial(void)
@@ -154,10 +156,23 @@ static void enter(struct acre *arena)
 	lock_drop(&arena_registry);
 }
 
+static void set_guards(struct acre *arena, const struct acre_options *options, uint64_t secret)
+{
+	if (!options->guards)
+		return;
+	arena->flags |= ACRE_NO_CACHE;
+	arena->guard.kinds = options->guards;
+	arena->guard.secret = secret * UINT64_C(0xda942042e4dd58b5);
+	arena->guard.dice = secret ^ arena->guard.secret;
+	arena->guard.quarantine_bytes = options->quarantine_bytes ? options->quarantine_bytes :
+					clamp(arena->size / 16, 0, QUARANTINE_BYTES);
+}
+
 /* Makes an arena in accessible, zeroed memory for the struct. NULL if the OS refuses more. */
 static struct acre *make(void *base, size_t size, size_t mapped, const struct acre_options *options)
 {
 	struct acre *arena = base;
+	uint64_t secret;
 
 	arena->serial = next_serial();
 	arena->seal = arena_seal(arena);
@@ -166,7 +181,10 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	arena->page = pages_size() / GRANULE;
 	arena->flags = options->flags;
 	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
-	arena->key = make_key(arena->serial);
+	secret = make_secret(arena->serial);
+	/* Odd, so that it's a permutation. */
+	arena->key = (uint32_t)(secret >> 32) | 1;
+	set_guards(arena, options, secret);
 	arena->fail_at = options->fail_at;
 	arena->fail_count = options->fail_count ? options->fail_count : 1;
 	size_plots(arena, options->cache_bytes);
@@ -192,7 +210,8 @@ static bool acceptable(size_t size, const struct acre_options *options)
 {
 	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
 	    (options->policy != ACRE_FIRST_FIT && options->policy != ACRE_GOOD_FIT) ||
-	    options->flags & ~ARENA_FLAGS) {
+	    options->flags & ~ARENA_FLAGS || options->guards & ~GUARDS_ALL ||
+	    (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT)) {
 		errno = EINVAL;
 		return false;
 	}
@@ -241,7 +260,8 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
 		options = &defaults;
 	if (!acceptable(size, options))
 		return NULL;
-	if (!memory || (uintptr_t)memory > UINTPTR_MAX - size) {
+	if (!memory || (uintptr_t)memory > UINTPTR_MAX - size ||
+	    options->guards & ACRE_GUARD_PAGES) {
 		errno = EINVAL;
 		return NULL;
 	}

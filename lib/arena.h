@@ -40,6 +40,23 @@ struct cache_plan {
 
 #define PURGE_BUSY	UINT64_MAX
 
+/* What guard.h needs to know; all of it zero in an arena without guards. */
+struct guard {
+	/* Settled at creation. */
+	unsigned kinds;			/* acre_options.guards */
+	uint64_t secret;
+	size_t quarantine_bytes;
+
+	/* Under the lock of the commons. */
+	uint64_t dice;
+	uint64_t oldest;		/* places in the quarantine: the next to leave, */
+	uint64_t newest;		/* and the last that came */
+	uint64_t blocks;		/* so many wait there, */
+	uint64_t bytes;			/* with so much payload; */
+	uint64_t passing;		/* and so many are just being freed */
+	uint64_t pages;			/* guard pages in use */
+};
+
 struct acre {
 	/* Settled at creation. */
 	uint64_t serial;		/* never used twice by a process */
@@ -58,6 +75,7 @@ struct acre {
 	uint64_t plot_most;		/* granules: a plot's largest block */
 	uint64_t lease_least;		/* granules */
 	struct cache_plan plan;
+	struct guard guard;
 	size_t fail_at;			/* the first request to refuse for a test's sake; 0 = none */
 	size_t fail_count;
 

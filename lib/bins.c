@@ -10,7 +10,7 @@
 #define START_BLOCKS	8u
 #define START_BYTES	4096u
 
-const uint64_t cache_no_block[2] = { 0, 0 };
+const uint64_t cache_no_block[2] = { 0, 1 };
 
 static entry nothing[1] = { NO_BLOCK };
 

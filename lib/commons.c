@@ -35,7 +35,7 @@ bool commons_commit(struct acre *arena, uint64_t place)
 {
 	size_t page = pages_size();
 	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
-	size_t need = round_up((place + 1 + arena->commons.fit.links) * GRANULE, page);
+	size_t need = round_up((place + 1 + FREE_HEAD) * GRANULE, page);
 	size_t last = round_up(arena->commons.end * GRANULE, page);
 	size_t step = had / 4;
 
@@ -63,6 +63,14 @@ static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t s
 	return place;
 }
 
+uint64_t commons_take_at(struct acre *arena, uint64_t at, uint64_t place, uint64_t size)
+{
+	place = take(arena, at, place, size, TAG_LIVE);
+	if (place)
+		arena_used(arena, (int64_t)payload_bytes(size));
+	return place;
+}
+
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 {
 	char *base = arena_base(arena);
@@ -72,7 +80,7 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 	if (alignment > GRANULE) {
 		if (!heap_find_aligned(base, &arena->commons, size, alignment, &at, &place))
 			return 0;
-		place = take(arena, at, place, size, TAG_LIVE);
+		return commons_take_at(arena, at, place, size);
 	} else {
 		/* A small block comes here only when its thread has no plot: not worth a page. */
 		at = size < arena->page ? 0 : heap_find(base, &arena->commons, whole);
@@ -82,11 +90,8 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 		}
 		if (!at)
 			return 0;
-		place = take(arena, at, at, whole, TAG_LIVE);
+		return commons_take_at(arena, at, at, whole);
 	}
-	if (place)
-		arena_used(arena, (int64_t)payload_bytes(tag_size(tag_at(base, place))));
-	return place;
 }
 
 void commons_give(struct acre *arena, uint64_t at)

@@ -83,7 +83,7 @@ size_t dirt_bytes(size_t arena_size)
 
 void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 {
-	uint64_t last = at + size + arena->commons.fit.links;
+	uint64_t last = at + size + FREE_HEAD;
 
 	if (arena->dirt)
 		set_bits(arena, arena->dirt, at / arena->page, last / arena->page + 1);

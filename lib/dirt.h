@@ -6,10 +6,10 @@
  * and a purge gives back only those.
  *
  * The page of a heap's tags and footers is always dirty, because a block's mark covers the granules
- * of its own tag and of the next one's; a purge leaves these out. It also covers the links that
- * some policies of fit.h write behind the tag of a free block, perhaps on the next page. Links are
- * zero again when the block leaves the index, so it does no harm that another thread may take the
- * block before their page is marked. A footer stays: where one is written into the block before an
+ * of its own tag and of the next one's; a purge leaves these out. It also covers the stamp or
+ * the links behind the tag of a free block, perhaps on the next page. They are zero again when the
+ * block leaves the index, so it does no harm that another thread may take the block before their
+ * page is marked. A footer stays: where one is written into the block before an
  * aligned one, its page is marked under the heap's lock.
  *
  * Bits of pages inside a block or a free block belong to its holder, or to the heap's lock; the

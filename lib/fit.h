@@ -54,7 +54,7 @@ struct fit {
 	uint64_t top;		/* the free block that ends there; 0 = none */
 	size_t memory;		/* byte offset of the index from base */
 	uint32_t policy;
-	uint32_t links;		/* granules behind a free block's tag that hold links */
+	bool links;		/* the policy keeps links behind a free block's tag */
 	enum { SWEEP_INDEX, SWEEP_TOP, SWEEP_DONE } sweep;
 	union {
 		struct fit_first first;

@@ -94,7 +94,7 @@ static void init(struct fit *fit, uint64_t granules)
 	}
 	first->strips = memory;
 	first->swept = 0;
-	fit->links = 0;
+	fit->links = false;
 }
 
 static struct strip *strip_of(char *base, const struct fit *fit, uint64_t pane)

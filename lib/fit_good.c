@@ -89,7 +89,7 @@ static size_t used_bytes(const struct fit *fit, uint64_t granules)
 
 static void init(struct fit *fit, uint64_t granules)
 {
-	fit->links = 1;
+	fit->links = true;
 	fit->good = (struct fit_good){
 		.reach = fit->origin,
 		.lists = list_of(granules) + 1,
@@ -131,8 +131,10 @@ static inline bool back_sound(char *base, const struct fit *fit, uint64_t at, ui
 
 static _Noreturn void overwritten(char *base, uint64_t at)
 {
-	report_misuse("heap", payload_at(base, at),
-		      "its links were overwritten while it was free; look for a write after free");
+	report_misuse_of("heap", payload_at(base, at), tag_size(tag_at(base, at)),
+			 tag_plot(tag_at(base, at)),
+			 "its links were overwritten while it was free; look for a write after "
+			 "free");
 }
 
 static inline void push(char *base, struct fit *fit, uint64_t at, unsigned list)

@@ -16,13 +16,69 @@ static struct tag *next_tag(char *base, uint64_t at, uint64_t size)
 	return tag_at(base, at + size);
 }
 
-/* [at, at + size) becomes a free block, in the index. The block before isn't free. */
-static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
+static _Noreturn void overwritten(char *base, const struct heap *heap, uint64_t at, uint64_t size,
+				  const char *what)
+{
+	report_misuse_of("heap", payload_at(base, at), size, heap->plot, what);
+}
+
+/*
+ * Whether a free block bears a stamp: not where its fit has links, nor on fresh land, whose next
+ * page may not be there yet; and a single granule has room for its footer alone.
+ */
+static bool bears_stamp(const struct heap *heap, uint64_t at, uint64_t size)
+{
+	return !heap->fit.links && size > 1 && at + size != heap->end;
+}
+
+static uint32_t stamp_of(uint32_t face)
+{
+	return face_turned(face, TAG_FREE, TAG_CACHED);
+}
+
+/* Tag, footer and stamp of the free block at `at`, where none of the three was. */
+static void mark_free(char *base, const struct heap *heap, uint64_t at, uint64_t size)
 {
 	tag_write(base, at, size, TAG_FREE, heap->plot, heap->key, false);
 	footer_write(base, at, size);
+	if (bears_stamp(heap, at, size))
+		stamp(payload_at(base, at), stamp_of(tag_face(tag_at(base, at))));
+}
+
+/* What mark_free() wrote must be as it was: nobody may have written to the block since. */
+static void expect_free(char *base, const struct heap *heap, uint64_t at, uint64_t size)
+{
+	uint32_t face = face_of(at, size, TAG_FREE, heap->plot, heap->key);
+
+	if (tag_face(tag_at(base, at)) != face)
+		overwritten(base, heap, at, size,
+			    "its tag was overwritten while it was free; look for a write past the "
+			    "end of the block before");
+	if (footer_before(base, at + size) != size)
+		overwritten(base, heap, at, size,
+			    "its end was overwritten while it was free; look for a write after "
+			    "free, or before the start of the block behind");
+	if (!bears_stamp(heap, at, size))
+		return;
+	if (!stamped(payload_at(base, at), stamp_of(face)))
+		overwritten(base, heap, at, size,
+			    "it was written to after it was freed; look for a write after free");
+	unstamp(payload_at(base, at));
+}
+
+/* [at, at + size) becomes a free block, in the index. The block before isn't free. */
+static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
+{
+	mark_free(base, heap, at, size);
 	tag_set_prev_free(next_tag(base, at, size), true);
 	fit_insert(base, &heap->fit, at, size);
+}
+
+/* The free block at `at` leaves the index. */
+static void take_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
+{
+	expect_free(base, heap, at, size);
+	fit_remove(base, &heap->fit, at, size);
 }
 
 /*
@@ -34,21 +90,33 @@ static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
 	uint64_t size = tag_size(tag_at(base, at));
 	uint64_t rest = size - (to - at);
 
+	expect_free(base, heap, at, size);
 	if (!rest) {
 		fit_remove(base, &heap->fit, at, size);
 		tag_set_prev_free(tag_at(base, to), false);
 		return;
 	}
 	fit_cut(base, &heap->fit, at, size, to, rest);
-	tag_write(base, to, rest, TAG_FREE, heap->plot, heap->key, false);
-	footer_write(base, to, rest);
+	mark_free(base, heap, to, rest);
 }
 
-/* The size of the free block behind [at, at + size); 0 if that one isn't free. */
-static uint64_t free_behind(char *base, uint64_t at, uint64_t size)
+static bool is_state(enum tag_state state)
 {
-	struct tag *next = next_tag(base, at, size);
+	return state == TAG_LIVE || state == TAG_CACHED || state == TAG_FREE ||
+	       state == TAG_LEASE || state == TAG_END;
+}
 
+/*
+ * The size of the free block behind [at, at + size); 0 if that one isn't free. Its tag is what an
+ * overflow of this one hits first.
+ */
+static uint64_t free_behind(char *base, const struct heap *heap, uint64_t at, uint64_t size)
+{
+	const struct tag *next = next_tag(base, at, size);
+
+	if (!is_state(tag_state(next)) || !tag_sound(base, at + size, heap->key))
+		overwritten(base, heap, at, size,
+			    "the tag behind it was overwritten; look for a write past its end");
 	return tag_state(next) == TAG_FREE ? tag_size(next) : 0;
 }
 
@@ -56,20 +124,14 @@ static uint64_t free_behind(char *base, uint64_t at, uint64_t size)
 static uint64_t free_before(char *base, const struct heap *heap, uint64_t at)
 {
 	uint64_t size;
-	struct tag *prev;
 
 	if (!tag_prev_free(tag_at(base, at)))
 		return 0;
 	size = footer_before(base, at);
-	if (size == 0 || size > at - heap->start)
-		report_misuse("heap", payload_at(base, at),
-			      "the free block before it was overwritten at its end; "
-			      "look for a write after free");
-	prev = tag_at(base, at - size);
-	if (tag_state(prev) != TAG_FREE || tag_size(prev) != size)
-		report_misuse("heap", payload_at(base, at - size),
-			      "its tag or footer was overwritten while it was free; "
-			      "look for a write after free, or past the end of the block before");
+	if (size == 0 || size > at - heap->start || tag_size(tag_at(base, at - size)) != size)
+		overwritten(base, heap, at, tag_size(tag_at(base, at)),
+			    "the free block before it was overwritten at its end; look for a "
+			    "write after free, or before the start of this one");
 	return size;
 }
 
@@ -147,7 +209,7 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count)
 {
 	uint64_t before = free_before(base, heap, at);
-	uint64_t behind = free_behind(base, at, size);
+	uint64_t behind = free_behind(base, heap, at, size);
 	uint64_t total = before + size + behind;
 	uint64_t merged = at - before;
 
@@ -156,24 +218,27 @@ void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsign
 	/* Stale tags inside a free block say free, so that a second free of them is recognised. */
 	tag_set_state(tag_at(base, at), TAG_FREE);
 	if (behind)
-		fit_remove(base, &heap->fit, at + size, behind);
+		take_free(base, heap, at + size, behind);
 	if (!before) {
 		put_free(base, heap, at, total);
 		return;
 	}
-	tag_write(base, merged, total, TAG_FREE, heap->plot, heap->key, false);
-	footer_write(base, merged, total);
+	expect_free(base, heap, merged, before);
+	mark_free(base, heap, merged, total);
 	tag_set_prev_free(next_tag(base, merged, total), true);
 	fit_grow(base, &heap->fit, merged, before, total);
 }
 
-_Noreturn void heap_unexpected(char *base, uint64_t at)
+_Noreturn void heap_unexpected(char *base, uint64_t at, uint32_t key)
 {
-	report_misuse("free", payload_at(base, at),
-		      tag_state(tag_at(base, at)) == TAG_FREE ?
-			      "it is free already; it was freed twice, by two threads" :
+	const struct tag *tag = tag_at(base, at);
+
+	if (!tag_sound(base, at, key))
+		report_misuse("free", payload_at(base, at),
 			      "its tag was overwritten; look for a write after free, or past the "
 			      "end of the block before");
+	report_misuse_of("free", payload_at(base, at), tag_size(tag), tag_plot(tag),
+			 "it was freed twice, by two threads, or its tag was overwritten");
 }
 
 /* The used block at `at` becomes size granules out of total; the rest is free. */
@@ -191,12 +256,12 @@ bool heap_resize(char *base, struct heap *heap, uint64_t at, uint64_t size)
 {
 	struct tag *tag = tag_at(base, at);
 	uint64_t had = tag_size(tag);
-	uint64_t behind = free_behind(base, at, had);
+	uint64_t behind = free_behind(base, heap, at, had);
 
 	if (size > had + behind)
 		return false;
 	if (behind)
-		fit_remove(base, &heap->fit, at + had, behind);
+		take_free(base, heap, at + had, behind);
 	settle(base, heap, at, size, had + behind, tag_prev_free(tag));
 	heap->used += size - had;
 	return true;
@@ -206,13 +271,13 @@ uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size)
 {
 	uint64_t had = tag_size(tag_at(base, at));
 	uint64_t before = free_before(base, heap, at);
-	uint64_t behind = free_behind(base, at, had);
+	uint64_t behind = free_behind(base, heap, at, had);
 
 	if (!before || size > before + had + behind)
 		return 0;
-	fit_remove(base, &heap->fit, at - before, before);
+	take_free(base, heap, at - before, before);
 	if (behind)
-		fit_remove(base, &heap->fit, at + had, behind);
+		take_free(base, heap, at + had, behind);
 	SHADOW_SHOW(payload_at(base, at - before), payload_bytes(before + had));
 	tag_set_state(tag_at(base, at), TAG_FREE);
 	/* Before the remainder's tag is written, which may lie where the payload was. */
@@ -229,7 +294,7 @@ bool heap_lower_end(char *base, struct heap *heap, uint64_t size)
 
 	if (last <= size)
 		return false;
-	fit_remove(base, &heap->fit, at, last);
+	take_free(base, heap, at, last);
 	heap->end -= size;
 	fit_lower_end(&heap->fit, heap->end);
 	tag_write(base, heap->end, 0, TAG_END, heap->plot, heap->key, false);
@@ -269,6 +334,9 @@ static int check_block(char *base, const struct heap *heap, uint64_t at, uint64_
 		faults += fault(base, at, "two free blocks side by side");
 	if (state == TAG_FREE && !fit_has(base, &heap->fit, at))
 		faults += fault(base, at, "a free block that isn't in the index");
+	if (state == TAG_FREE && bears_stamp(heap, at, tag_size(tag)) &&
+	    !stamped(payload_at(base, at), stamp_of(tag_face(tag))))
+		faults += fault(base, at, "a free block that was written to");
 	return faults;
 }
 

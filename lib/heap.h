@@ -87,7 +87,7 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);
 
 /* Aborts with a line: a block that came back isn't what it should be. */
-_Noreturn void heap_unexpected(char *base, uint64_t at);
+_Noreturn void heap_unexpected(char *base, uint64_t at, uint32_t key);
 
 /*
  * The size of a block that comes back: its tag must be whole, and say this owner and this state.
@@ -100,7 +100,7 @@ static inline uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint3
 	uint64_t size = tag_size(tag);
 
 	if (tag_face(tag) != face_of(at, size, state, plot, key))
-		heap_unexpected(base, at);
+		heap_unexpected(base, at, key);
 	return size;
 }
 
@@ -111,7 +111,7 @@ static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot
 	uint32_t size = tag_twice(tag) / 2;
 
 	if (tag_face(tag) != face_of(at, size, TAG_CACHED, plot, key))
-		heap_unexpected(base, at);
+		heap_unexpected(base, at, key);
 	return size;
 }
 

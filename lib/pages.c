@@ -34,13 +34,23 @@ void *pages_reserve(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-bool pages_commit(void *start, size_t bytes)
+static bool protect(void *start, size_t bytes, int access)
 {
 	int saved = errno;
-	bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+	bool done = mprotect(start, bytes, access) == 0;
 
 	errno = saved;
 	return done;
+}
+
+bool pages_commit(void *start, size_t bytes)
+{
+	return protect(start, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool pages_forbid(void *start, size_t bytes)
+{
+	return protect(start, bytes, PROT_NONE);
 }
 
 void pages_release(void *start, size_t bytes)

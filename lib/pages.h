@@ -16,6 +16,9 @@ void *pages_reserve(size_t bytes);
 /* Makes whole pages of a reserved range readable and writable. False if the OS refuses. */
 bool pages_commit(void *start, size_t bytes);
 
+/* Makes whole pages neither readable nor writable. False if the OS refuses. */
+bool pages_forbid(void *start, size_t bytes);
+
 /* Gives a reserved range back, wholly. */
 void pages_release(void *start, size_t bytes);
 

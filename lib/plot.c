@@ -284,7 +284,7 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 			given = give_to(arena, plot, i, places, count);
 		/* A link or a tag that was overwritten may lead to another plot's block. */
 		if (!given)
-			heap_unexpected(arena_base(arena), *places);
+			heap_unexpected(arena_base(arena), *places, arena->key);
 		if (lease_empty(arena, plot, i))
 			retire(arena, plot, i);
 		places += given;
@@ -318,8 +318,8 @@ uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t
 	return place;
 }
 
-void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
-	       uint64_t bytes)
+void plot_post(struct acre *arena, struct plot *plot, uint64_t first, uint64_t last,
+	       uint64_t blocks, uint64_t bytes)
 {
 	uint64_t head = atomic_load_explicit(&plot->inbox, memory_order_relaxed);
 
@@ -329,7 +329,7 @@ void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uin
 	 * Release, to the acquire in plot_drain(): the links, and the program's last use of them.
 	 */
 	do
-		link_write(base, last, head);
+		post_write(arena_base(arena), last, head, arena->key);
 	while (!atomic_compare_exchange_weak_explicit(&plot->inbox, &head, first,
 						      memory_order_release, memory_order_relaxed));
 }
@@ -356,7 +356,11 @@ void plot_drain(struct acre *arena, struct plot *plot)
 
 			batch[count++] = at;
 			bytes += payload_bytes(size);
-			at = link_of(base, at);
+			if (!post_read(base, at, &at, arena->key))
+				report_misuse_of("free", payload_at(base, batch[count - 1]), size,
+						 plot->id,
+						 "it was written to after it was freed; look for a "
+						 "write after free");
 		}
 		blocks += count;
 		plot_give(arena, plot, batch, count);

@@ -148,10 +148,10 @@ void plot_release(struct acre *arena, struct plot *plot);
 int plot_check(struct acre *arena, struct plot *plot);
 
 /*
- * Without the lock: a chain of cached blocks of this plot, from first to last by their links, comes
+ * Without the lock: a chain of cached blocks of this plot, from first to last by their posts, comes
  * into the inbox.
  */
-void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
-	       uint64_t bytes);
+void plot_post(struct acre *arena, struct plot *plot, uint64_t first, uint64_t last,
+	       uint64_t blocks, uint64_t bytes);
 
 #endif

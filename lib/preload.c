@@ -12,6 +12,7 @@
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
  *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_GUARDS	canaries, fill, quarantine, random, pages, several with commas, or all
  *	ACRE_FAIL_AT	for tests: N, the number of a request that is refused; N+, it and all after it
  */
 #include <acre/acre.h>
@@ -28,6 +29,7 @@
 
 #include "budget.h"
 #include "fail_at.h"
+#include "names.h"
 #include "private.h"
 #include "report.h"
 
@@ -90,6 +92,7 @@ static void start(void)
 	struct acre_options options = { 0 };
 	const char *text = getenv("ACRE_ARENA");
 	const char *policy = getenv("ACRE_POLICY");
+	const char *guards = getenv("ACRE_GUARDS");
 	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
@@ -99,10 +102,14 @@ static void start(void)
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
+	if (guards && !names_guards(guards, &options.guards))
+		give_up("ACRE_GUARDS=", guards, NAMES_GUARDS_ADVICE);
 	if (policy && strcmp(policy, "good") == 0)
 		options.policy = ACRE_GOOD_FIT;
 	else if (policy && strcmp(policy, "first") != 0)
 		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
+		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
 	if (fail_at && fail_at_parse(fail_at, &options) != 0)
 		give_up("ACRE_FAIL_AT=", fail_at, FAIL_AT_ADVICE);
 	if (text) {
@@ -145,7 +152,7 @@ static bool meant_to_fail(struct acre *arena)
 }
 
 /* Says once that the arena is full: programs seldom do. */
-static void *refused(size_t size)
+static void *refused(size_t size, size_t alignment)
 {
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 	struct acre *arena = acre_default();
@@ -159,6 +166,10 @@ static void *refused(size_t size)
 	line_text(&line, meant ? " bytes has room" : " bytes is full");
 	line_text(&line, ": a request for ");
 	line_number(&line, size);
+	if (alignment) {
+		line_text(&line, " aligned to ");
+		line_number(&line, alignment);
+	}
 	line_text(&line, meant ?
 		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
 		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
@@ -173,7 +184,7 @@ static __attribute__((noinline)) void *malloc_slowly(size_t size)
 
 	if (!block)
 		block = acre_malloc(arena_of(), size);
-	return block ? block : refused(size);
+	return block ? block : refused(size, 0);
 }
 
 static inline void *take(size_t size)
@@ -216,7 +227,7 @@ PUBLIC void *calloc(size_t count, size_t size)
 
 	if (block)
 		return block;
-	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes);
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes, 0);
 }
 
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
@@ -229,7 +240,7 @@ PUBLIC void *realloc(void *block, size_t size)
 	fresh = cache_resize(acre_private_thread.home, block, size);
 	if (!fresh)
 		fresh = acre_realloc(arena_of(), block, size);
-	return fresh || !size ? fresh : refused(size);
+	return fresh || !size ? fresh : refused(size, 0);
 }
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size)
@@ -247,7 +258,7 @@ PUBLIC void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = acre_aligned_alloc(arena_of(), alignment, size);
 
-	return block || errno == EINVAL ? block : refused(size);
+	return block || errno == EINVAL ? block : refused(size, alignment);
 }
 
 /* As glibc's: an alignment that is no power of two is rounded up to one. */
@@ -255,7 +266,7 @@ PUBLIC void *memalign(size_t alignment, size_t size)
 {
 	size_t power = 16;
 
-	while (power < alignment && power <= SIZE_MAX / 4)
+	while (power < alignment && power <= SIZE_MAX / 2)
 		power *= 2;
 	if (power < alignment) {
 		errno = EINVAL;
@@ -404,12 +415,13 @@ PUBLIC struct mallinfo mallinfo(void)
 	};
 }
 
-/* Nothing that mallopt() can set exists here; callers take 0 for a failure. */
+/*
+ * Nothing that mallopt() can set exists here, but callers take 0 for a failure: it's for what glibc
+ * refuses, an M_MXFAST out of the range that its manual states.
+ */
 PUBLIC int mallopt(int option, int value)
 {
-	(void)option;
-	(void)value;
-	return 1;
+	return option != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
 
 static __attribute__((destructor)) void finish(void)

@@ -40,7 +40,9 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 	at = offset / GRANULE - 1;
 	tag = tag_at(base, at);
 	size = tag_size(tag);
-	if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
+	if (size > arena->size / GRANULE - at)
+		size = 0;
+	else if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
 		return at;
 	if (size && tag_sound(base, at, arena->key))
 		report_misuse_of(call, block, size, tag_plot(tag), cause_of(base, at, arena->key));

@@ -65,6 +65,18 @@ static bool worth_splitting(const struct acre *arena, uint64_t had, uint64_t siz
 	return size < had && (!arena->plot_bytes || resize_splits(had, size));
 }
 
+bool resize_serves(const struct acre *arena, uint64_t had, size_t size)
+{
+	uint64_t granules;
+
+	if (size > payload_bytes(had))
+		return false;
+	granules = round_granules(arena, granules_for(size));
+	/* The commons round up to whole pages what a full plot sends there. */
+	return !worth_splitting(arena, had, granules) ||
+	       (arena->plot_bytes && had == round_up(granules, arena->page));
+}
+
 /* The content of a large block goes over to another by moving its whole pages. */
 static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t granules)
 {
@@ -72,8 +84,8 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	size_t page = arena->page * GRANULE;
 	size_t start = (from + 1) * GRANULE;
 	size_t end = start + payload_bytes(granules);
-	/* The page that holds the links when the old block is free stays. */
-	size_t first = round_up(start + GRANULE, page);
+	/* The page that holds the stamp or links when the old block is free stays. */
+	size_t first = round_up(start + FREE_HEAD * GRANULE, page);
 	size_t last = end / page * page;
 	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
 

@@ -515,7 +515,8 @@ void must_abort(const struct outcome *outcome, const void *address, const char *
 	     WTERMSIG(outcome->status), outcome->text);
 	must(outcome->lines == 1, "%s: %zu lines on stderr: %s", what, outcome->lines,
 	     outcome->text);
-	snprintf(number, sizeof(number), "%zx", (size_t)(uintptr_t)address);
+	snprintf(number, sizeof(number), address ? "block 0x%zx" : "block 0x",
+		 (size_t)(uintptr_t)address);
 	must(strcasestr(outcome->text, number), "%s: %p is not in: %s", what, address,
 	     outcome->text);
 }

@@ -155,7 +155,7 @@ struct outcome {
 /* A child that hangs is killed by SIGALRM after seconds; one whose body returns exits with 0. */
 void in_child(struct outcome *outcome, void (*body)(void *), void *argument, unsigned seconds);
 void must_succeed(const struct outcome *outcome, const char *what);
-/* G7: SIGABRT, one line, and the address in it. */
+/* G7: SIGABRT, one line, and the address in it; any address, if none is given. */
 void must_abort(const struct outcome *outcome, const void *address, const char *what);
 
 /* main() of every suite: 0 if all passed. */

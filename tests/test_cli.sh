@@ -4,7 +4,7 @@ set -euo pipefail
 
 build=${ACRE_BUILD:?is the build directory, where the command acre lies}
 acre=$build/acre
-unset ACRE_ARENA ACRE_STATS ACRE_NO_PURGE ACRE_FAIL_AT LD_PRELOAD
+unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_STATS LD_PRELOAD
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -70,6 +70,12 @@ complains "--arena 0" 2 "'0'.*(too small|not a size)" run --arena 0 -- true
 complains "--arena 1T + 1" 2 "'1099511627777' is too large" run --arena 1099511627777 -- true
 complains "--arena=2T" 2 "'2T' is too large" run --arena=2T -- true
 complains "--arena alone" 2 'needs a value' run --arena
+for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
+	complains "--guards '$guards'" 2 'not guards; give' run --guards "$guards" -- true
+	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 'not guards; give' run -- true
+done
+accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
+accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
 complains "unknown short option" 2 "unknown option '-x'" run -x true
 complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true

@@ -17,6 +17,7 @@
 
 #include "budget.h"
 #include "fail_at.h"
+#include "names.h"
 #include "program.h"
 
 #define BAD_INPUT	2	/* exit status, as are the shell's two below */
@@ -38,6 +39,8 @@ static const char usage[] =
 	"                 memory the process may use; 64K to 1T. Default: all of that memory,\n"
 	"                 reserved, not committed\n"
 	"  --stats        statistics on standard error when the program ends\n"
+	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
+	"                 pages, several of them with commas, or all\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
 	"  --fail-at N    for tests: refuse the request for memory of this number; N+ refuses it\n"
 	"                 and all after it\n"
@@ -48,6 +51,7 @@ static const char usage[] =
 /* What `acre run` was asked for. */
 struct request {
 	const char *arena;	/* NULL: the drop-in's default */
+	const char *guards;	/* NULL: none */
 	bool stats;
 	bool no_purge;
 	const char *fail_at;	/* NULL: none is refused on purpose */
@@ -79,6 +83,14 @@ static void check_arena(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s' is too small: an arena has at least 64K", name, text);
 	if (bytes > ARENA_MOST)
 		fail(BAD_INPUT, "%s '%s' is too large: an arena has at most 1T", name, text);
+}
+
+static void check_guards(const char *name, const char *text)
+{
+	unsigned guards;
+
+	if (!names_guards(text, &guards))
+		fail(BAD_INPUT, "%s '%s': %s", name, text, NAMES_GUARDS_ADVICE);
 }
 
 static void check_fail_at(const char *name, const char *text)
@@ -120,6 +132,9 @@ static struct request parse_run(char **argv)
 		if ((value = option_value("--arena", &argv))) {
 			check_arena("--arena", value);
 			request.arena = value;
+		} else if ((value = option_value("--guards", &argv))) {
+			check_guards("--guards", value);
+			request.guards = value;
 		} else if ((value = option_value("--fail-at", &argv))) {
 			check_fail_at("--fail-at", value);
 			request.fail_at = value;
@@ -140,6 +155,8 @@ static struct request parse_run(char **argv)
 
 	if (!request.arena && getenv("ACRE_ARENA"))
 		check_arena("ACRE_ARENA", getenv("ACRE_ARENA"));
+	if (!request.guards && getenv("ACRE_GUARDS"))
+		check_guards("ACRE_GUARDS", getenv("ACRE_GUARDS"));
 	if (!request.fail_at && getenv("ACRE_FAIL_AT"))
 		check_fail_at("ACRE_FAIL_AT", getenv("ACRE_FAIL_AT"));
 	return request;
@@ -210,6 +227,8 @@ static void set_environment(const struct request *request)
 	free(preload);
 	if (request->arena)
 		set("ACRE_ARENA", request->arena);
+	if (request->guards)
+		set("ACRE_GUARDS", request->guards);
 	if (request->stats)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)

@@ -61,12 +61,30 @@ enum acre_policy {
 #define ACRE_PREFAULT	0x4u	/* make every page resident at creation */
 #define ACRE_NO_PURGE	0x8u	/* free pages stay resident until acre_trim() */
 
+/*
+ * acre_options.guards: the second level of what's caught, for who pays its price (SECURITY.md has
+ * both). Any of them puts canary bytes behind every request, which acre_usable_size() then is to the
+ * byte; acre_free_sized() wants just that size. Such an arena works as with ACRE_NO_CACHE. What is
+ * caught by a canary or in the quarantine aborts with a line, a guard page raises SIGSEGV.
+ */
+#define ACRE_CANARIES	0x1u	/* keyed bytes behind each request, verified when it's freed */
+#define ACRE_FILL	0x2u	/* a block is filled with 0xa9 before it's handed out (unless it is
+				   to be zero), and with 0xd6 when it's freed */
+#define ACRE_QUARANTINE	0x4u	/* freed blocks wait, in order, up to quarantine_bytes of them; with
+				   ACRE_FILL, a write to them is caught when they leave */
+#define ACRE_RANDOM	0x8u	/* blocks lie in holes chosen at random; needs ACRE_FIRST_FIT */
+#define ACRE_GUARD_PAGES 0x10u	/* a request of a page or more ends, but for up to 15 bytes, at a
+				   page that can't be touched, up to 16,384 at a time; not with
+				   acre_create_at() */
+
 /* How an arena is to be. All zero means all defaults. */
 struct acre_options {
 	enum acre_policy policy;
 	unsigned flags;
 	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena
 				   less: all caches together at most an eighth of it */
+	unsigned guards;
+	size_t quarantine_bytes; /* 0 = a sixteenth of the arena, at most 64 MiB */
 	size_t fail_at;		/* for tests: the request of this number, counted from 1, is refused
 				   as if the arena were full; 0 = none. A request is a call that
 				   allocates, or makes a block larger. There are no caches */
@@ -77,7 +95,7 @@ struct acre_options {
  * Creates an arena of size bytes, reserved from the OS and committed as it is used.
  *
  * The least size is 64 KiB, the largest 1 TiB; options may be NULL. Returns NULL with errno EINVAL
- * (size, policy or flags) or ENOMEM (the OS refused). O(1), but for ACRE_PREFAULT.
+ * (size, policy, flags or guards) or ENOMEM (the OS refused). O(1), but for ACRE_PREFAULT.
  */
 struct acre *acre_create(size_t size, const struct acre_options *options);
 
@@ -140,8 +158,8 @@ void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size);
 void acre_free(struct acre *arena, void *block);
 
 /*
- * acre_free() for a caller who knows the size that was asked for; one above acre_usable_size()
- * aborts.
+ * acre_free() for a caller who knows the size that was asked for, last by acre_realloc(): one that
+ * such a block can't have been allocated for aborts. Where sizes are rounded, a wrong one may pass.
  */
 void acre_free_sized(struct acre *arena, void *block, size_t size);
 
