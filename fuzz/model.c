@@ -202,6 +202,14 @@ static struct acre *create(const struct land *land)
 	return arena;
 }
 
+/* How many blocks an arena is where all of it is free: of buddies, one for each bit of its size. */
+static size_t whole_blocks(const struct land *land)
+{
+	size_t granules = (view.free_bytes + view.free_blocks * 8) / 16;
+
+	return land->options.policy == ACRE_BUDDY ? (size_t)__builtin_popcountll(granules) : 1;
+}
+
 bool model_create(unsigned number, const struct acre_options *options, size_t size, bool in_buffer,
 		  size_t offset)
 {
@@ -236,8 +244,8 @@ bool model_create(unsigned number, const struct acre_options *options, size_t si
 	land->first_bytes = view.free_bytes;
 	must(view.free_blocks && view.count == view.free_blocks, "%zu blocks in a new arena",
 	     view.count);
-	must(land->options.policy == ACRE_BUDDY || view.free_blocks == 1,
-	     "%zu free blocks in a new arena", view.free_blocks);
+	must(view.free_blocks == whole_blocks(land), "%zu free blocks in a new arena",
+	     view.free_blocks);
 	return true;
 }
 
@@ -484,9 +492,9 @@ void model_whole(unsigned number)
 	}
 	model_inspect(number);
 	plots = land->tiled ? 0 : land->most_joined * PLOT_BYTES;
-	must(view.count == view.free_blocks && view.free_blocks == land->first_free,
-	     "G4: %zu blocks, of which %zu free and %zu cached, where all was freed; %zu at first",
-	     view.count, view.free_blocks, view.cached_blocks, land->first_free);
+	must(view.count == view.free_blocks && view.free_blocks == whole_blocks(land),
+	     "G4: %zu blocks, of which %zu free and %zu cached, where all was freed",
+	     view.count, view.free_blocks, view.cached_blocks);
 	must(view.free_bytes <= land->first_bytes && view.free_bytes + plots >= land->first_bytes,
 	     "G4: %zu bytes are free, at first it was %zu", view.free_bytes, land->first_bytes);
 	block = acre_malloc(land->arena, view.largest);

@@ -197,16 +197,18 @@ static bool good_fit_may(const struct acre_block *block, size_t size)
 	return small >= 16;
 }
 
-/* Buddies have sizes of a power of two, and lie at multiples: room within one isn't enough. */
+/*
+ * A buddy has a size of a power of two, and lies at a multiple of it; an alignment above the size
+ * that serves takes a larger one.
+ */
 static bool buddy_may(const struct acre_block *block, size_t size, size_t alignment)
 {
+	size_t front = -(uintptr_t)block->address & (alignment - 1);
 	size_t whole = 16;
 
-	if (alignment <= 16)
-		return false;
-	while (whole < size + 8)
+	while (whole < size + 8 || (alignment > 16 && whole < alignment))
 		whole *= 2;
-	return block->size + 8 < 2 * (whole > alignment ? whole : alignment);
+	return front % whole || block->size + 8 - front < whole;
 }
 
 static bool may_refuse(const struct land *land, const struct acre_block *block, size_t size,
