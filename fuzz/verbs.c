@@ -130,7 +130,7 @@ static void change(size_t number, size_t size)
 		model_refused(piece->land, size, 16, piece);
 }
 
-enum way { BY_FREE, BY_REALLOC, BY_FREE_SIZED, BY_FREE_USABLE, BY_FREE_0 };
+enum way { BY_FREE, BY_REALLOC, BY_FREE_SIZED, BY_FREE_USABLE };
 
 static void give(size_t number, enum way way)
 {
@@ -150,9 +150,6 @@ static void give(size_t number, enum way way)
 		break;
 	case BY_FREE_USABLE:
 		acre_free_sized(arena, piece.block, piece.usable);
-		break;
-	case BY_FREE_0:
-		acre_free_sized(arena, piece.block, 0);
 		break;
 	}
 	must(errno == ERRNO_KEPT, "a free changed errno to %d", errno);
@@ -205,7 +202,7 @@ static void do_free(unsigned varied)
 
 static void do_free_sized(unsigned varied)
 {
-	static const enum way ways[] = { BY_FREE_SIZED, BY_FREE_SIZED, BY_FREE_USABLE, BY_FREE_0 };
+	static const enum way ways[] = { BY_FREE_SIZED, BY_FREE_SIZED, BY_FREE_SIZED, BY_FREE_USABLE };
 
 	if (model.count)
 		give(next_piece(), ways[varied]);
