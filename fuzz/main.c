@@ -24,7 +24,7 @@
 #define BYTES_MOST	((size_t)64 << 10)
 #define RANDOM_MOST	600u
 #define POLICIES	8u
-#define CHILD_SECONDS	500u	/* for what hangs; a slow machine is far from it */
+#define PLAY_SECONDS	200u	/* for what hangs; a slow machine is far from it */
 
 static const char usage[] =
 	"usage: acre-fuzz [--aloud] FILE...\n"
@@ -131,7 +131,7 @@ static pid_t fork_child(void)
 		exit(1);
 	}
 	if (child == 0)
-		alarm(CHILD_SECONDS);
+		alarm(PLAY_SECONDS);
 	return child;
 }
 
@@ -180,8 +180,10 @@ static void test_random(unsigned policy)
 	bool good;
 
 	if (child == 0) {
-		for (*current = options.seed; *current < options.seed + options.count; ++*current)
+		for (*current = options.seed; *current < options.seed + options.count; ++*current) {
+			alarm(PLAY_SECONDS);
 			play_random(*current, policy);
+		}
 		_exit(0);
 	}
 	good = ended_well(child);
