@@ -57,7 +57,7 @@ static void *be_cramped(void *argument)
 	must(!acre_malloc(arena, stats_of(arena).size) && errno == ENOMEM, "it's larger than all");
 	must(!acre_realloc(arena, blocks[0], GIB) && errno == ENOMEM, "it's larger than all");
 	for (size_t i = 0; i < COUNT_OF(blocks); i++)
-		acre_free_sized(arena, blocks[i], acre_usable_size(arena, blocks[i]));
+		acre_free(arena, blocks[i]);
 	acre_trim(arena);
 	acre_stats(arena, &stats);
 	must(acre_check(arena) == 0, "faults");
