@@ -17,9 +17,11 @@
 static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment,
 		    bool zero)
 {
-	void *block = arena->guard.kinds ? guard_take(arena, size, alignment, zero) :
-					   supply(arena, cache, size, alignment, zero);
+	void *block = NULL;
 
+	if (!supply_fails(arena))
+		block = arena->guard.kinds ? guard_take(arena, size, alignment, zero) :
+					     supply(arena, cache, size, alignment, zero);
 	return block ? block : supply_refuse(arena, cache);
 }
 

@@ -14,6 +14,7 @@
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
+#include "report.h"
 #include "thread.h"
 
 #define CACHE_BYTES	((size_t)1 << 20)
@@ -93,7 +94,9 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 		return;
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
-	cache_plan_init(&arena->plan, clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
+	/* Without room in the caches, each request arrives where it's counted. */
+	cache_plan_init(&arena->plan, arena->fail_at ?
+			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
 	arena->plot_bytes = plot_size(&arena->plan);
 	arena->plot_reserved = (uint32_t)clamp(size / 64 / arena->plot_bytes, 1, PLOTS_RESERVED);
 	arena->plot_most = clamp(size / 64, 0, PLOT_BLOCK_MOST) / GRANULE;
@@ -182,6 +185,8 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	/* Odd, so that it's a permutation. */
 	arena->key = (uint32_t)(secret >> 32) | 1;
 	set_guards(arena, options, secret);
+	arena->fail_at = options->fail_at;
+	arena->fail_count = options->fail_count ? options->fail_count : 1;
 	size_plots(arena, options->cache_bytes);
 	lock_init(&arena->lock, RANK_COMMONS);
 	if (!lay_out(arena))
@@ -270,6 +275,7 @@ struct acre *acre_private_start(size_t size, const struct acre_options *options)
 {
 	struct acre *arena = create(size, options);
 
+	report_begin();
 	/* Before the set-up, which may allocate. Release, to the acquire in acre_default(). */
 	atomic_store_explicit(&under_malloc, arena, memory_order_release);
 	thread_setup();

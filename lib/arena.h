@@ -76,6 +76,8 @@ struct acre {
 	uint64_t lease_least;		/* granules */
 	struct cache_plan plan;
 	struct guard guard;
+	size_t fail_at;			/* the first request to refuse for a test's sake; 0 = none */
+	size_t fail_count;
 
 	/* Under the registry's lock. */
 	struct acre *next;
@@ -97,6 +99,7 @@ struct acre {
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */
 	_Atomic uint64_t peak_bytes;
 	_Atomic uint64_t refusals;
+	_Atomic uint64_t requests;	/* counted only where some are to be refused */
 	_Atomic uint64_t moves;		/* of large blocks, by their pages */
 	_Atomic uint64_t freed_bytes;	/* since the last purge */
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */

@@ -37,7 +37,7 @@ void cache_plan_init(struct cache_plan *plan, size_t budget)
 	uint32_t sum = 1;
 
 	plan->most[0] = 0;
-	for (unsigned c = 1; c < CLASSES; c++) {
+	for (unsigned c = 1; budget && c < CLASSES; c++) {
 		size_t most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
 
 		most = most < 4 ? 4 : most > ROW_MOST ? ROW_MOST : most;

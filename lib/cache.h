@@ -242,7 +242,7 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 /* Bytes that a cache of this plan takes. */
 size_t cache_size(const struct cache_plan *plan);
 
-/* The plan for caches that hold about so many bytes of a class. */
+/* The plan for caches that hold about so many bytes of a class; 0 = no block at all. */
 void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
 
 void cache_init(struct cache *cache, struct acre *arena, struct plot *plot);

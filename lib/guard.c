@@ -12,6 +12,7 @@
 #include "purge.h"
 #include "release.h"
 #include "report.h"
+#include "supply.h"
 
 #define RECORD_BYTES	8u
 #define RECORD_REQUEST	24		/* from this bit on */
@@ -359,11 +360,28 @@ void guard_give(struct acre *arena, void *block)
 	purge_maybe(arena, size * GRANULE);
 }
 
+/* The block has a smaller request from now on. */
+static void shorten(struct acre *arena, uint64_t at, size_t size)
+{
+	uint64_t paged = record_read(arena, at) & RECORD_PAGED;
+
+	lock_take(&arena->lock);
+	mark_end(arena, at, record_for(arena, at, size, paged));
+	lock_drop(&arena->lock);
+}
+
 void *guard_resize(struct acre *arena, void *block, size_t size)
 {
 	size_t had = guard_request(arena, block, "realloc");
-	void *fresh = guard_take(arena, size, 0, false);
+	void *fresh = NULL;
 
+	/* A shrink is never refused: canaries take the rest. */
+	if (size < had / 2 || (size > had && !supply_fails(arena)))
+		fresh = guard_take(arena, size, 0, false);
+	if (!fresh && size <= had) {
+		shorten(arena, place_of(arena_base(arena), block), size);
+		return block;
+	}
 	if (!fresh)
 		return NULL;
 	memcpy(fresh, block, had < size ? had : size);

@@ -35,7 +35,10 @@ void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero);
 /* Frees a block. */
 void guard_give(struct acre *arena, void *block);
 
-/* A new block gets the content. NULL if there's no room: then the old one is untouched. */
+/*
+ * A new block gets the content; a slight shrink stays where it is, as any does where there's no room.
+ * NULL if there's none for growth: then the old block is untouched.
+ */
 void *guard_resize(struct acre *arena, void *block, size_t size);
 
 /* The bytes that were requested of a live block, which is whole; else aborts. call is its name. */

@@ -91,6 +91,12 @@ unsigned plot_lease_from(const struct plot *plot, uint64_t at);
 /* The bytes of a slab for a plot with caches of this plan; whole pages. */
 size_t plot_size(const struct cache_plan *plan);
 
+/* At the start of a process: threads are looked for in this one from now on. */
+void plot_process_begin(void);
+
+/* False in the child of a vfork, which borrows its parent's memory, and holds no plot. */
+bool plot_process_is_this(void);
+
 /* A plot for the thread `holder`: an idle one, or a new one; NULL if there's no room for any. */
 struct plot *plot_join(struct acre *arena, uintptr_t holder);
 

@@ -13,6 +13,7 @@
  *	ACRE_NO_PURGE	if 1, free pages stay resident
  *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
  *	ACRE_GUARDS	canaries, fill, quarantine, random, pages, several with commas, or all
+ *	ACRE_FAIL_AT	for tests: N, the number of a request that is refused; N+, it and all after it
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "fail_at.h"
 #include "names.h"
 #include "private.h"
 #include "report.h"
@@ -54,8 +56,9 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
 }
 
 /*
- * Where statistics go at the end: a copy of stderr, since many programs close theirs as they exit.
- * The program may have closed the copy too, and opened something else under its number.
+ * Where statistics go at the end: to what stderr is now, by a copy of it, since many programs close
+ * theirs as they exit; if the program closes the copy, by its own. What was opened under either
+ * number since is another file, and gets nothing.
  */
 static struct {
 	int fd;
@@ -67,20 +70,21 @@ static void keep_stderr(void)
 {
 	struct stat now;
 
+	if (fstat(STDERR_FILENO, &now) != 0)
+		return;
 	statistics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
-	if (statistics.fd >= 0 && fstat(statistics.fd, &now) == 0) {
-		statistics.device = now.st_dev;
-		statistics.inode = now.st_ino;
-	}
+	if (statistics.fd < 0)
+		statistics.fd = STDERR_FILENO;
+	statistics.device = now.st_dev;
+	statistics.inode = now.st_ino;
 }
 
-static int kept_stderr(void)
+static bool is_kept(int fd)
 {
 	struct stat now;
 
-	return statistics.fd >= 0 && fstat(statistics.fd, &now) == 0 &&
-	       now.st_dev == statistics.device && now.st_ino == statistics.inode ?
-		       statistics.fd : STDERR_FILENO;
+	return fstat(fd, &now) == 0 && now.st_dev == statistics.device &&
+	       now.st_ino == statistics.inode;
 }
 
 static void start(void)
@@ -89,9 +93,11 @@ static void start(void)
 	const char *text = getenv("ACRE_ARENA");
 	const char *policy = getenv("ACRE_POLICY");
 	const char *guards = getenv("ACRE_GUARDS");
+	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
+	report_begin();
 	if (is_on("ACRE_STATS"))
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
@@ -104,6 +110,8 @@ static void start(void)
 		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
 	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
 		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
+	if (fail_at && fail_at_parse(fail_at, &options) != 0)
+		give_up("ACRE_FAIL_AT=", fail_at, FAIL_AT_ADVICE);
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
@@ -136,24 +144,35 @@ static struct acre *arena_of(void)
 	return acre_default();
 }
 
+/* Whether the first refusal is one that was asked for. */
+static bool meant_to_fail(struct acre *arena)
+{
+	return arena->fail_at && atomic_load_explicit(&arena->requests, memory_order_relaxed) >=
+					 arena->fail_at;
+}
+
 /* Says once that the arena is full: programs seldom do. */
 static void *refused(size_t size, size_t alignment)
 {
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 	struct acre *arena = acre_default();
+	bool meant = meant_to_fail(arena);
 	struct line line = { 0 };
 
 	if (size >= PTRDIFF_MAX || atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
 		return NULL;
 	line_text(&line, "the arena of ");
 	line_number(&line, arena->size);
-	line_text(&line, " bytes is full: a request for ");
+	line_text(&line, meant ? " bytes has room" : " bytes is full");
+	line_text(&line, ": a request for ");
 	line_number(&line, size);
 	if (alignment) {
 		line_text(&line, " aligned to ");
 		line_number(&line, alignment);
 	}
-	line_text(&line, " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
+	line_text(&line, meant ?
+		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
+		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;
 	return NULL;
@@ -407,6 +426,10 @@ PUBLIC int mallopt(int option, int value)
 
 static __attribute__((destructor)) void finish(void)
 {
-	if (acre_default() && is_on("ACRE_STATS"))
-		say_statistics(kept_stderr());
+	if (statistics.fd < 0)
+		return;
+	if (is_kept(statistics.fd))
+		say_statistics(statistics.fd);
+	else if (is_kept(STDERR_FILENO))
+		say_statistics(STDERR_FILENO);
 }

@@ -101,6 +101,16 @@ static void *from_bin(struct cache *cache, size_t size, bool zero)
 	return block;
 }
 
+bool supply_fails(struct acre *arena)
+{
+	uint64_t number;
+
+	if (!arena->fail_at)
+		return false;
+	number = atomic_fetch_add_explicit(&arena->requests, 1, memory_order_relaxed) + 1;
+	return number >= arena->fail_at && number - arena->fail_at < arena->fail_count;
+}
+
 void *supply_refuse(struct acre *arena, struct cache *cache)
 {
 	if (cache->plot)

@@ -21,6 +21,18 @@
 
 #define REAP_LEAST	16u
 
+static _Atomic pid_t process;
+
+void plot_process_begin(void)
+{
+	atomic_store_explicit(&process, getpid(), memory_order_relaxed);
+}
+
+bool plot_process_is_this(void)
+{
+	return getpid() == atomic_load_explicit(&process, memory_order_relaxed);
+}
+
 /* This thread, as the kernel knows it. */
 static int own_tid(void)
 {
@@ -82,7 +94,8 @@ bool plot_deserted(const struct plot *plot)
 
 	if (!atomic_load_explicit(&plot->holder, memory_order_relaxed))
 		return false;
-	gone = syscall(SYS_tgkill, getpid(),
+	/* Not getpid(): the child of a vfork has a thread of its own alone. */
+	gone = syscall(SYS_tgkill, atomic_load_explicit(&process, memory_order_relaxed),
 		       atomic_load_explicit(&plot->tid, memory_order_relaxed), 0) != 0 &&
 	       errno == ESRCH;
 	errno = saved;

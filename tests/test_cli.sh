@@ -4,7 +4,7 @@ set -euo pipefail
 
 build=${ACRE_BUILD:?is the build directory, where the command acre lies}
 acre=$build/acre
-unset ACRE_ARENA ACRE_GUARDS ACRE_POLICY ACRE_STATS ACRE_NO_PURGE LD_PRELOAD
+unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_STATS LD_PRELOAD
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -79,6 +79,9 @@ accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
 complains "unknown short option" 2 "unknown option '-x'" run -x true
 complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true
+for number in 0 0+ x 1x ++ + -1 1++ '' ' 1' 99999999999999999999; do
+	complains "--fail-at '$number'" 2 'not a number' run --fail-at "$number" -- true
+done
 complains "no program" 2 'no program' run
 complains "no program after --" 2 'no program' run --arena 16M --
 complains "empty program" 2 'no program' run ''
@@ -98,6 +101,9 @@ export ACRE_ARENA=lots
 complains "ACRE_ARENA of the caller" 2 "ACRE_ARENA 'lots' is not a size" run -- true
 accepted "--arena before ACRE_ARENA" '^ACRE_ARENA=16M$' run --arena 16M -- env
 unset ACRE_ARENA
+export ACRE_FAIL_AT=never
+complains "ACRE_FAIL_AT of the caller" 2 "ACRE_FAIL_AT 'never' is not a number" run -- true
+unset ACRE_FAIL_AT
 
 accepted "--version" '^acre [0-9]+\.[0-9]+\.[0-9]+$' --version
 accepted "--help" '^usage: acre run' --help
@@ -107,6 +113,8 @@ accepted "the preload is mapped" 'libacre-malloc\.so$' run --arena 64M -- cat /p
 accepted "--arena SIZE" '^ACRE_ARENA=64M$' run --arena 64M env
 accepted "--arena=SIZE" '^ACRE_ARENA=50%$' run --arena=50% -- env
 accepted "--no-purge" '^ACRE_NO_PURGE=1$' run --no-purge -- env
+accepted "--fail-at N" '^ACRE_FAIL_AT=99999999$' run --fail-at 99999999 -- env
+accepted "--fail-at=N+" '^ACRE_FAIL_AT=99999999[+]$' run --fail-at=99999999+ -- env
 accepted "64K is a size, 1T too" '^ACRE_ARENA=1T$' run --arena 64K --arena 1T -- env
 accepted "arguments behind the program" '^--stats -- a b$' run -- echo --stats -- 'a b'
 

@@ -305,6 +305,27 @@ START_TEST(the_quarantine_is_no_hostage)
 }
 END_TEST
 
+/* G2 again: an arena without room for a copy takes a shrink. */
+START_TEST(a_shrink_is_never_refused)
+{
+	struct acre *arena = new_arena(4 * MIB, &kinds[_i]);
+	char *block = acre_malloc(arena, 3 * MIB);
+
+	ck_assert_ptr_nonnull(block);
+	memset(block, 5, 3 * MIB);
+	while (acre_malloc(arena, 100))
+		;
+	for (size_t size = 3 * MIB; size; size = size * 2 / 5) {
+		block = acre_realloc(arena, block, size);
+		ck_assert_ptr_nonnull(block);
+		ck_assert_uint_eq(acre_usable_size(arena, block), size);
+		must(all_bytes(block, size, 5), "%zu bytes", size);
+	}
+	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
 START_TEST(old_data_is_gone)
 {
 	struct acre_options options = { .guards = ACRE_FILL };
@@ -462,6 +483,7 @@ int main(void)
 		tcase_add_loop_test(cases, a_write_after_free_is_found, 0, 2);
 	tcase_add_test(cases, freed_blocks_wait);
 	tcase_add_test(cases, the_quarantine_is_no_hostage);
+	tcase_add_loop_test(cases, a_shrink_is_never_refused, 0, COUNT_OF(kinds));
 	tcase_add_test(cases, old_data_is_gone);
 	tcase_add_test(cases, places_differ);
 	tcase_add_loop_test(cases, a_guard_page_stops_an_overflow, 0, 2);

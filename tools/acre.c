@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "fail_at.h"
 #include "names.h"
 #include "program.h"
 
@@ -41,6 +42,8 @@ static const char usage[] =
 	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
 	"                 pages, several of them with commas, or all\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
+	"  --fail-at N    for tests: refuse the request for memory of this number; N+ refuses it\n"
+	"                 and all after it\n"
 	"\n"
 	"Exit status: the program's; 2 for bad input, 126 if PROGRAM can't be run, 127 if it\n"
 	"isn't there.\n";
@@ -51,6 +54,7 @@ struct request {
 	const char *guards;	/* NULL: none */
 	bool stats;
 	bool no_purge;
+	const char *fail_at;	/* NULL: none is refused on purpose */
 	char **program;		/* its argv */
 };
 
@@ -89,6 +93,14 @@ static void check_guards(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s': %s", name, text, NAMES_GUARDS_ADVICE);
 }
 
+static void check_fail_at(const char *name, const char *text)
+{
+	struct acre_options unused;
+
+	if (fail_at_parse(text, &unused) != 0)
+		fail(BAD_INPUT, "%s '%s' is " FAIL_AT_ADVICE, name, text);
+}
+
 /* The value of an option that needs one, as "--name value" or "--name=value"; else NULL. */
 static const char *option_value(const char *name, char ***argv)
 {
@@ -123,6 +135,9 @@ static struct request parse_run(char **argv)
 		} else if ((value = option_value("--guards", &argv))) {
 			check_guards("--guards", value);
 			request.guards = value;
+		} else if ((value = option_value("--fail-at", &argv))) {
+			check_fail_at("--fail-at", value);
+			request.fail_at = value;
 		} else if (strcmp(*argv, "--stats") == 0) {
 			request.stats = true;
 		} else if (strcmp(*argv, "--no-purge") == 0) {
@@ -142,6 +157,8 @@ static struct request parse_run(char **argv)
 		check_arena("ACRE_ARENA", getenv("ACRE_ARENA"));
 	if (!request.guards && getenv("ACRE_GUARDS"))
 		check_guards("ACRE_GUARDS", getenv("ACRE_GUARDS"));
+	if (!request.fail_at && getenv("ACRE_FAIL_AT"))
+		check_fail_at("ACRE_FAIL_AT", getenv("ACRE_FAIL_AT"));
 	return request;
 }
 
@@ -216,6 +233,8 @@ static void set_environment(const struct request *request)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)
 		set("ACRE_NO_PURGE", "1");
+	if (request->fail_at)
+		set("ACRE_FAIL_AT", request->fail_at);
 }
 
 static _Noreturn void run(char **argv)

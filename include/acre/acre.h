@@ -85,6 +85,10 @@ struct acre_options {
 				   less: all caches together at most an eighth of it */
 	unsigned guards;
 	size_t quarantine_bytes; /* 0 = a sixteenth of the arena, at most 64 MiB */
+	size_t fail_at;		/* for tests: the request of this number, counted from 1, is refused
+				   as if the arena were full; 0 = none. A request is a call that
+				   allocates, or makes a block larger. There are no caches */
+	size_t fail_count;	/* so many requests in a row are refused from there on; 0 = 1 */
 };
 
 /*
