@@ -63,49 +63,82 @@ static void play_starving(void)
 }
 
 /*
- * Three threads in an arena that's full. Who is refused while nobody else moves, was rightly so.
+ * Three threads in an arena that's full. Who is refused while nobody else is in a call, was rightly
+ * so; now and then one asks for as long as the others wait.
  */
-static unsigned inside, refused;
+static unsigned inside, calls, refused;
+static bool quiet;
+
+static void come_in(void)
+{
+	inside++;
+	calls++;
+}
 
 static bool want(struct actor *actor, struct piece *piece, size_t size)
 {
-	uint64_t switches = schedule_switches();
-	bool undisturbed = !inside;
+	bool alone = !inside;
+	unsigned before = calls;
 	bool had;
 
-	inside++;
+	come_in();
 	had = try_to_make(stage.arena, piece, size, &actor->dice);
 	inside--;
 	if (had)
 		return true;
 	must(errno == ENOMEM, "%s", strerror(errno));
 	refused++;
-	if (undisturbed && switches == schedule_switches()) {
+	if (alone && calls == before + 1) {
 		stage.seen++;
 		must_be_out_of(stage.arena, size);
 	}
 	return false;
 }
 
+static bool drop_one(struct actor *actor)
+{
+	struct piece piece;
+
+	if (!draw(&piece, &actor->dice))
+		return false;
+	come_in();
+	drop(stage.arena, &piece);
+	inside--;
+	return true;
+}
+
+static void want_in_peace(struct actor *actor)
+{
+	struct piece piece;
+
+	quiet = true;
+	while (inside)
+		schedule_pause();
+	while (want(actor, &piece, roll_log(&actor->dice, 100, 60000)))
+		put(&piece);
+	quiet = false;
+}
+
 static void exhaust(struct actor *actor)
 {
 	struct piece piece;
 
-	for (unsigned i = 0; i < 40; i++) {
-		if (roll_between(&actor->dice, 0, 3) &&
-		    want(actor, &piece, roll_log(&actor->dice, 16, 120000))) {
+	for (unsigned i = 0; i < 24; i++) {
+		while (quiet)
+			schedule_pause();
+		if (roll_between(&actor->dice, 0, 9) == 0)
+			want_in_peace(actor);
+		else if (roll_between(&actor->dice, 0, 3) == 0)
+			drop_one(actor);
+		else if (want(actor, &piece, roll_log(&actor->dice, 16, 60000)))
 			put(&piece);
-		} else if (draw(&piece, &actor->dice)) {
-			inside++;
-			drop(stage.arena, &piece);
-			inside--;
-		}
 	}
-	while (draw(&piece, &actor->dice)) {
-		inside++;
-		drop(stage.arena, &piece);
-		inside--;
-	}
+	while (drop_one(actor))
+		;
+	/* To leave is a call too, but not counted. */
+	stage.working--;
+	while (stage.working)
+		schedule_pause();
 }
 
 static void play_exhaustion(void)
@@ -118,6 +151,7 @@ static void play_exhaustion(void)
 		make(stage.arena, &piece, 16 * KIB, &stage.dice);
 		put(&piece);
 	}
+	stage.working = 3;
 	for (unsigned i = 0; i < 3; i++)
 		enter(exhaust);
 	run_all();

@@ -191,11 +191,6 @@ void schedule_pause(void)
 	pass_to(next ? next : self);
 }
 
-uint64_t schedule_switches(void)
-{
-	return plan.result.switches;
-}
-
 bool schedule_lets_weak_fail(void)
 {
 	return self && roll_between(&plan.dice, 0, 15) == 0;

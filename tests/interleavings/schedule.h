@@ -67,9 +67,6 @@ struct schedule_result schedule_run(void);
 /* Lets others go on: for who waits until another has done something. */
 void schedule_pause(void);
 
-/* How often the turn has changed so far. */
-uint64_t schedule_switches(void);
-
 /* What the instrumented code comes by; any thread may. */
 void schedule_point(enum schedule_kind kind, const void *where);
 bool schedule_lets_weak_fail(void);

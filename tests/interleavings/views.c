@@ -158,7 +158,7 @@ static void do_anything(struct actor *actor)
 	struct acre_stats stats;
 
 	pthread_setspecific(key, actor);
-	for (unsigned i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		work(actor, 4);
 		switch (roll_between(&actor->dice, 0, 9)) {
 		case 0:
@@ -174,7 +174,7 @@ static void do_anything(struct actor *actor)
 			must_be_sound(stage.arena);
 			break;
 		case 4:
-			if (stage.count < 8) {
+			if (stage.count < 6) {
 				stage.working++;
 				stage.seen++;
 				enter(do_anything);
