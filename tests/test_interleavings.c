@@ -18,7 +18,7 @@
 #include "stage.h"
 
 #define SEEDS		400u
-#define SECONDS_MOST	120u	/* of a seed that takes a few milliseconds: it hangs */
+#define SECONDS_MOST	60u	/* of a seed that takes a few milliseconds: it hangs */
 
 static const struct scenario *scenarios[COUNT_OF(tenancy_scenarios) + COUNT_OF(memory_scenarios) +
 					COUNT_OF(view_scenarios)];
@@ -118,9 +118,9 @@ START_TEST(no_seed_fails)
 	fprintf(stderr, "# %s: %lu seeds, %lu points, %lu switches, %lu waits, %lu busy, %lu lost, "
 		"%lu seen\n", scenario->name, seeds, all.points, all.switches, all.waits, all.busy,
 		all.lost, seen);
-	/* It does meet what it's there for, once in ten seeds at least. */
+	/* It does meet what it's there for, once in forty seeds at least. */
 	must(all.switches >= 10 * seeds, "%lu changes of threads", all.switches);
-	must(seen >= seeds / 10 && (seen || seeds < 10), "only %lu of what it's for", seen);
+	must(seen >= seeds / 40, "only %lu of what it's for", seen);
 }
 END_TEST
 

@@ -126,7 +126,7 @@ static void exhaust(struct actor *actor)
 	for (unsigned i = 0; i < 24; i++) {
 		while (quiet)
 			schedule_pause();
-		if (roll_between(&actor->dice, 0, 9) == 0)
+		if (roll_between(&actor->dice, 0, 19) == 0)
 			want_in_peace(actor);
 		else if (roll_between(&actor->dice, 0, 3) == 0)
 			drop_one(actor);

@@ -45,6 +45,7 @@ static struct {
 	uint64_t stride;
 	uint64_t left;			/* points to pass until the next change */
 	uint64_t now;			/* ms */
+	bool held;			/* no points now */
 	bool trace;
 	struct schedule_result result;
 } plan;
@@ -164,7 +165,7 @@ static void pass_to(struct runner *next)
 
 void schedule_point(enum schedule_kind kind, const void *where)
 {
-	if (!self)
+	if (!self || plan.held)
 		return;
 	if (++plan.result.points > POINTS_MOST)
 		stuck("livelock");
@@ -189,6 +190,11 @@ void schedule_pause(void)
 		stuck("livelock");
 	next = choose(true);
 	pass_to(next ? next : self);
+}
+
+void schedule_hold(bool hold)
+{
+	plan.held = hold;
 }
 
 bool schedule_lets_weak_fail(void)

@@ -67,6 +67,9 @@ struct schedule_result schedule_run(void);
 /* Lets others go on: for who waits until another has done something. */
 void schedule_pause(void);
 
+/* No changes of threads meanwhile: for a look at the library's structures by its own functions. */
+void schedule_hold(bool hold);
+
 /* What the instrumented code comes by; any thread may. */
 void schedule_point(enum schedule_kind kind, const void *where);
 bool schedule_lets_weak_fail(void);

@@ -126,6 +126,7 @@ void must_be_out_of(struct acre *arena, size_t size)
 	char *base = arena_base(arena);
 	uint64_t granules = granules_for(size);
 
+	schedule_hold(true);
 	for (uint32_t id = 1; id <= plots_made(arena); id++) {
 		struct plot *plot = plot_at(arena, id);
 
@@ -140,6 +141,7 @@ void must_be_out_of(struct acre *arena, size_t size)
 	}
 	must(!heap_find(base, &arena->commons, granules), "%zu bytes refused, the commons have them",
 	     size);
+	schedule_hold(false);
 }
 
 void must_end_whole(struct acre *arena)
