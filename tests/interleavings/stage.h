@@ -19,7 +19,7 @@ struct scenario {
 	void (*play)(void);
 };
 
-extern const struct scenario tenancy_scenarios[5];
+extern const struct scenario tenancy_scenarios[6];
 extern const struct scenario memory_scenarios[4];
 extern const struct scenario view_scenarios[3];
 

@@ -57,14 +57,33 @@ static void play_exit(void)
 
 /*
  * A thread (the main one) sleeps while others free its blocks, and meet at its lock. Nobody else
- * takes it: so none of their posts may be left behind in its inbox.
+ * takes it: so whenever none of them is in a call, none of their posts lies in its inbox.
  */
+static unsigned inside;
+
+static void look_into_the_inbox(void)
+{
+	const struct plot *plot = plot_at(stage.arena, 1);
+
+	must(!plot->inbox, "mail that nobody looks for, and its owner sleeps");
+	must(!plot->inbox_blocks && !plot->inbox_bytes, "%lu blocks of %lu bytes in no mail",
+	     (unsigned long)plot->inbox_blocks, (unsigned long)plot->inbox_bytes);
+}
+
 static void free_some(struct actor *actor)
 {
 	struct piece piece;
 
-	for (unsigned i = 0; i < 24 && draw(&piece, &actor->dice); i++)
+	for (unsigned i = 0; i < 24 && draw(&piece, &actor->dice); i++) {
+		inside++;
 		drop(stage.arena, &piece);
+		if (!--inside)
+			look_into_the_inbox();
+	}
+	/* None leaves, which is a call too, before all are done. */
+	stage.working--;
+	while (stage.working)
+		schedule_pause();
 }
 
 static void play_posts(void)
@@ -72,19 +91,91 @@ static void play_posts(void)
 	struct piece piece;
 
 	stage.arena = new_arena(MIB, &small_caches);
-	for (unsigned i = 0; i < 72; i++) {
+	stage.working = (unsigned)roll_between(&stage.dice, 2, 3);
+	for (unsigned i = 0; i < 24 * stage.working; i++) {
 		make(stage.arena, &piece, small_size(&stage.dice), &stage.dice);
 		put(&piece);
 	}
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = stage.working; i; i--)
 		enter(free_some);
 	run_all();
 	stage.seen = stage.result.busy;
-	must(!plot_at(stage.arena, 1)->inbox, "mail that nobody looks for, and its owner sleeps");
-	must(!plot_at(stage.arena, 1)->inbox_blocks && !plot_at(stage.arena, 1)->inbox_bytes,
-	     "%lu blocks of %lu bytes in an empty inbox",
-	     (unsigned long)plot_at(stage.arena, 1)->inbox_blocks,
-	     (unsigned long)plot_at(stage.arena, 1)->inbox_bytes);
+	look_into_the_inbox();
+	must_end_whole(stage.arena);
+}
+
+/*
+ * The same, while another wants what they free, and so empties the inbox: what they post then may
+ * well be left behind. Once they are gone the sleeping owner holds nothing of it.
+ */
+static pthread_key_t last_words_key;
+static unsigned rounds[SCHEDULE_THREADS];
+static size_t wanted;
+
+/* In the last round of destructors. */
+static void say_gone(void *value)
+{
+	struct actor *actor = value;
+
+	if (++rounds[actor->number] < PTHREAD_DESTRUCTOR_ITERATIONS)
+		pthread_setspecific(last_words_key, actor);
+	else
+		stage.working--;
+}
+
+static void free_all_and_leave(struct actor *actor)
+{
+	struct piece piece;
+
+	pthread_setspecific(last_words_key, actor);
+	while (draw(&piece, &actor->dice))
+		drop(stage.arena, &piece);
+}
+
+static void want_it(struct actor *actor)
+{
+	struct piece piece;
+	bool gone;
+
+	do {
+		gone = !stage.working;
+		if (try_to_make(stage.arena, &piece, wanted, &actor->dice)) {
+			drop(stage.arena, &piece);
+			return;
+		}
+		schedule_pause();
+	} while (!gone);
+	must(false, "%zu bytes are free, the largest block has %zu of %zu, and nobody is awake",
+	     stats_of(stage.arena).free_bytes, stats_of(stage.arena).largest_free, wanted);
+}
+
+static void play_mail(void)
+{
+	/* Four blocks of this size. */
+	const struct acre_options options = { .cache_bytes = 4096 };
+	struct piece piece;
+	void *most;
+
+	stage.arena = new_arena(MIB, &options);
+	must(pthread_key_create(&last_words_key, say_gone) == 0, "no key");
+	acre_free(stage.arena, acre_malloc(stage.arena, 1));
+	acre_flush(stage.arena);
+	/* What is left has room for the plots' slabs too. */
+	most = acre_malloc(stage.arena, stats_of(stage.arena).largest_free - 160 * KIB);
+	must(most, "no room");
+	for (unsigned i = 0; i < 100; i++) {
+		make(stage.arena, &piece, 700, &stage.dice);
+		put(&piece);
+	}
+	acre_flush(stage.arena);
+	wanted = 110 * KIB;
+	stage.working = 2;
+	enter(free_all_and_leave);
+	enter(free_all_and_leave);
+	enter(want_it);
+	run_all();
+	stage.seen = stage.result.busy;
+	acre_free(stage.arena, most);
 	must_end_whole(stage.arena);
 }
 
@@ -93,9 +184,6 @@ static void play_posts(void)
  * without leaving, since they first allocate in their last destructor; others look for their plots.
  */
 #define TENANTS 10u
-
-static pthread_key_t last_words_key;
-static unsigned rounds[SCHEDULE_THREADS];
 
 static void last_words(void *value)
 {
@@ -241,9 +329,10 @@ static void play_ring(void)
 	must_end_whole(stage.arena);
 }
 
-const struct scenario tenancy_scenarios[5] = {
+const struct scenario tenancy_scenarios[6] = {
 	{ "exit", play_exit },
 	{ "posts", play_posts },
+	{ "mail", play_mail },
 	{ "tenants", play_tenants },
 	{ "newcomers", play_newcomers },
 	{ "ring", play_ring },
