@@ -162,7 +162,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	arena->mapped = mapped;
 	arena->page = pages_size() / GRANULE;
 	arena->flags = options->flags;
-	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
+	arena->policy = (enum fit_policy)options->policy;
 	arena->key = make_key(arena->serial);
 	size_plots(arena, options->cache_bytes);
 	lock_init(&arena->lock, RANK_COMMONS);
@@ -182,11 +182,16 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 
 static const struct acre_options defaults;
 
+_Static_assert((int)FIT_FIRST == (int)ACRE_FIRST_FIT && (int)FIT_NEXT == (int)ACRE_NEXT_FIT &&
+	       (int)FIT_BEST == (int)ACRE_BEST_FIT && (int)FIT_WORST == (int)ACRE_WORST_FIT &&
+	       (int)FIT_BUDDY == (int)ACRE_BUDDY && (int)FIT_GOOD == (int)ACRE_GOOD_FIT,
+	       "policies by the same numbers");
+
 /* Whether such an arena can be; else errno is set. */
 static bool acceptable(size_t size, const struct acre_options *options)
 {
 	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
-	    (options->policy != ACRE_FIRST_FIT && options->policy != ACRE_GOOD_FIT) ||
+	    (unsigned)options->policy >= FIT_POLICIES || options->policy == ACRE_BUDDY ||
 	    options->flags & ~ARENA_FLAGS) {
 		errno = EINVAL;
 		return false;

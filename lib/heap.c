@@ -126,6 +126,7 @@ void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint6
 	if (place != at)
 		put_free(base, heap, at, place - at);
 	tag_write(base, place, size, state, heap->plot, heap->key, place != at);
+	fit_took(&heap->fit, place + size);
 	heap->used += size;
 	heap->blocks++;
 }
@@ -139,6 +140,7 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 	cut_free(base, heap, at, at + fits * size);
 	for (uint64_t i = 0; i < fits; i++)
 		tag_write(base, at + i * size, size, state, heap->plot, heap->key, false);
+	fit_took(&heap->fit, at + fits * size);
 	heap->used += fits * size;
 	heap->blocks += fits;
 	return (unsigned)fits;
@@ -218,6 +220,7 @@ uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size)
 	/* Before the remainder's tag is written, which may lie where the payload was. */
 	memmove(payload_at(base, at - before), payload_at(base, at), payload_bytes(had));
 	settle(base, heap, at - before, size, before + had + behind, false);
+	fit_took(&heap->fit, at - before + size);
 	heap->used += size - had;
 	return at - before;
 }

@@ -9,11 +9,13 @@
 static const struct acre_options kinds[] = {
 	{ .policy = ACRE_FIRST_FIT },
 	{ .policy = ACRE_FIRST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BEST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_WORST_FIT },
 	{ .policy = ACRE_GOOD_FIT },
 	{ .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE },
 };
 
-#define GOOD_ALONE 3	/* the last of these */
+#define GOOD_ALONE 5	/* the last of these */
 
 static bool dirty(struct acre *arena, uint64_t page)
 {
@@ -192,8 +194,8 @@ int main(void)
 	TCase *cases = tcase_create("dirt");
 
 	tcase_set_timeout(cases, 120);
-	tcase_add_loop_test(cases, what_a_heap_writes_is_on_dirty_pages, 0, 4);
-	tcase_add_loop_test(cases, links_beside_a_page_boundary, 0, 4);
+	tcase_add_loop_test(cases, what_a_heap_writes_is_on_dirty_pages, 0, COUNT_OF(kinds));
+	tcase_add_loop_test(cases, links_beside_a_page_boundary, 0, COUNT_OF(kinds));
 	tcase_add_test(cases, links_where_pages_were_moved_away);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

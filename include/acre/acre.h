@@ -34,8 +34,7 @@ extern "C" {
 struct acre;
 
 /*
- * Which free block serves a request. ACRE_FIRST_FIT and ACRE_GOOD_FIT are built in; the others are
- * EINVAL.
+ * Which free block serves a request. ACRE_BUDDY is EINVAL as yet.
  *
  * Good fit sorts free blocks into lists by size class, 32 classes to a doubling, and takes the
  * newest block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less
