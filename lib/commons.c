@@ -51,14 +51,29 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	return commit_to(arena, had, step) || (step != need && commit_to(arena, had, need));
 }
 
+/* Blocks are handed out up to this place. */
+static void reach(struct acre *arena, uint64_t place)
+{
+	size_t bytes = round_up(place + 1, arena->page) * GRANULE;
+
+	if (bytes > atomic_load_explicit(&arena->reached, memory_order_relaxed))
+		atomic_store_explicit(&arena->reached, bytes, memory_order_relaxed);
+}
+
 /* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */
 static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
 		     enum tag_state state)
 {
+	char *base = arena_base(arena);
+	uint64_t total = tag_size(tag_at(base, at));
+
 	if (!commons_commit(arena, place + size))
 		return 0;
-	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
-	if (place != at)
+	heap_take(base, &arena->commons, at, place, size, state);
+	reach(arena, place + size);
+	if (arena->policy == FIT_BUDDY)
+		dirt_mark_tags(arena, at, at + total);
+	else if (place != at)
 		dirt_mark(arena, place, 0);
 	return place;
 }
@@ -108,6 +123,7 @@ bool commons_resize(struct acre *arena, uint64_t at, uint64_t size)
 		return false;
 	if (!heap_resize(base, &arena->commons, at, size))
 		return false;
+	reach(arena, at + size);
 	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return true;
 }
@@ -121,8 +137,10 @@ uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size)
 	if (!commons_commit(arena, at + size))
 		return 0;
 	place = heap_slide(base, &arena->commons, at, size);
-	if (place)
-		arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
+	if (!place)
+		return 0;
+	reach(arena, place + size);
+	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return place;
 }
 
@@ -133,6 +151,8 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 	struct heap *commons = &arena->commons;
 	uint64_t at;
 
+	if (arena->policy == FIT_BUDDY)
+		wanted = power_below(wanted);
 	lock_take(&arena->lock);
 	at = heap_find(base, commons, least);
 	if (at) {

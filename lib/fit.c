@@ -12,6 +12,7 @@ static const struct fit_verbs *const policies[] = {
 	[FIT_NEXT] = &fit_next_verbs,
 	[FIT_BEST] = &fit_best_verbs,
 	[FIT_WORST] = &fit_worst_verbs,
+	[FIT_BUDDY] = &fit_buddy_verbs,
 	[FIT_GOOD] = &fit_good_verbs,
 };
 

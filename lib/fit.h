@@ -34,6 +34,7 @@ enum fit_policy { FIT_FIRST, FIT_NEXT, FIT_BEST, FIT_WORST, FIT_BUDDY, FIT_GOOD,
 
 #define FIT_UPPERS	13
 #define FIT_TREES	156u
+#define FIT_LOGS	37u
 #define FIT_LISTS	1024u
 
 struct fit_panes {
@@ -53,6 +54,14 @@ struct fit_tree {
 	uint64_t sweep;			/* fit_sweep() goes on behind this place; 0 = at the first */
 	uint64_t sweep_size;		/* among blocks of this size */
 	uint64_t word[(FIT_TREES + 63) / 64];	/* a bit for each tree that isn't empty */
+};
+
+struct fit_buddy {
+	uint64_t granules;
+	uint64_t some;			/* bit k: map k isn't empty */
+	uint64_t sweep;			/* fit_sweep() goes on with the block of this number, */
+	unsigned sweep_log;		/* among those of 2^this granules */
+	uint32_t map[FIT_LOGS];		/* words from the index's start to each map's level 0 */
 };
 
 struct fit_good {
@@ -77,6 +86,7 @@ struct fit {
 	union {
 		struct fit_panes panes;
 		struct fit_tree tree;
+		struct fit_buddy buddy;
 		struct fit_good good;
 	};
 };

@@ -31,6 +31,7 @@ extern const struct fit_verbs fit_first_verbs;
 extern const struct fit_verbs fit_next_verbs;
 extern const struct fit_verbs fit_best_verbs;
 extern const struct fit_verbs fit_worst_verbs;
+extern const struct fit_verbs fit_buddy_verbs;
 extern const struct fit_verbs fit_good_verbs;
 
 /* The top, if it has so many granules; else 0. */

@@ -250,6 +250,19 @@ void must_be_sound(struct acre *arena)
 	must(faults == 0, "acre_check found %d faults", faults);
 }
 
+/* Whether these are the free blocks that buddies leave: powers of two, ever smaller. */
+static bool only_buddies(const struct image *image)
+{
+	for (size_t i = 0; i < image->count; i++) {
+		size_t size = image->blocks[i].size + 8;
+
+		if (image->blocks[i].state != ACRE_FREE || size & (size - 1) ||
+		    (i && size >= image->blocks[i - 1].size + 8))
+			return false;
+	}
+	return true;
+}
+
 size_t must_be_whole(struct acre *arena)
 {
 	struct image image = { 0 };
@@ -258,11 +271,12 @@ size_t must_be_whole(struct acre *arena)
 	acre_flush(arena);
 	must_be_sound(arena);
 	look(arena, &image);
-	for (size_t i = 0; image.count > 1 && i < image.count && i < 8; i++)
+	for (size_t i = 0; image.count > 1 && !only_buddies(&image) && i < image.count && i < 8; i++)
 		fprintf(stderr, "# %p %zu bytes, state %u, plot %u\n", image.blocks[i].address,
 			image.blocks[i].size, image.blocks[i].state, image.blocks[i].plot);
-	must(image.count == 1, "%zu blocks (%zu live, %zu cached), not one", image.count,
-	     count_state(&image, ACRE_LIVE), count_state(&image, ACRE_CACHED));
+	/* A range that's no power of two is several buddies at best. */
+	must(image.count == 1 || only_buddies(&image), "%zu blocks (%zu live, %zu cached), not one",
+	     image.count, count_state(&image, ACRE_LIVE), count_state(&image, ACRE_CACHED));
 	must(image.blocks[0].state == ACRE_FREE, "state %u", image.blocks[0].state);
 	must(image.blocks[0].plot == 0, "in plot %u", image.blocks[0].plot);
 	size = image.blocks[0].size;

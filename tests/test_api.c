@@ -50,7 +50,7 @@ static const struct {
 	{ "next fit", { .policy = ACRE_NEXT_FIT }, true },
 	{ "best fit", { .policy = ACRE_BEST_FIT }, true },
 	{ "worst fit", { .policy = ACRE_WORST_FIT }, true },
-	{ "buddy, not built in", { .policy = ACRE_BUDDY }, false },
+	{ "buddy", { .policy = ACRE_BUDDY }, true },
 	{ "a policy there never was", { .policy = (enum acre_policy)77 }, false },
 	{ "a negative policy", { .policy = (enum acre_policy)-1 }, false },
 };

@@ -35,7 +35,7 @@ static void make_heap(uint64_t granules)
 	base = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
 	ck_assert_ptr_nonnull(base);
 	memset(base, 0, bytes);
-	heap_init(base, &heap, policy, (end + 1) * GRANULE, START, end, KEY, 9);
+	heap_init(base, &heap, policy, (end + 1) * GRANULE, START, START, end, KEY, 9);
 	place = START;
 	must(heap_check(base, &heap) == 0, "at the start");
 }

@@ -15,6 +15,8 @@ static const struct acre_options kinds[] = {
 	{ .policy = ACRE_BEST_FIT, .flags = ACRE_NO_CACHE },
 	{ .policy = ACRE_WORST_FIT },
 	{ .policy = ACRE_WORST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BUDDY },
+	{ .policy = ACRE_BUDDY, .flags = ACRE_NO_CACHE },
 };
 
 #define KINDS ((int)COUNT_OF(kinds))

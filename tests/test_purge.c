@@ -14,6 +14,8 @@ static const struct acre_options kinds[] = {
 	{ .policy = ACRE_FIRST_FIT, .flags = ACRE_NO_CACHE },
 	{ .policy = ACRE_BEST_FIT },
 	{ .policy = ACRE_WORST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BUDDY },
+	{ .policy = ACRE_BUDDY, .flags = ACRE_NO_CACHE },
 	{ .policy = ACRE_GOOD_FIT },
 	{ .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE },
 };
@@ -102,7 +104,7 @@ static size_t dirty_pages(struct acre *arena, const struct heap *heap)
 		if (tag_state(tag_at(base, at)) != TAG_FREE)
 			continue;
 		for (uint64_t page = (at + heap->fit.links) / arena->page + 1;
-		     page < end && page * arena->page * GRANULE < arena->committed; page++)
+		     page < end && page * arena->page * GRANULE < arena->reached; page++)
 			sum += words[page / 64] >> page % 64 & 1;
 	}
 	return sum;
