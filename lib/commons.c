@@ -4,6 +4,7 @@
 #include "commons.h"
 
 #include "dirt.h"
+#include "fit_buddy.h"
 #include "pages.h"
 
 #define COMMIT_LEAST	((size_t)1 << 20)
@@ -151,10 +152,14 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 	struct heap *commons = &arena->commons;
 	uint64_t at;
 
-	if (arena->policy == FIT_BUDDY)
-		wanted = power_below(wanted);
 	lock_take(&arena->lock);
-	at = heap_find(base, commons, least);
+	if (arena->policy == FIT_BUDDY) {
+		/* Small buddies lie at the end, which is to stay free for further plots. */
+		wanted = power_below(wanted);
+		at = fit_buddy_lowest(base, &commons->fit, least);
+	} else {
+		at = heap_find(base, commons, least);
+	}
 	if (at) {
 		uint64_t hole = tag_size(tag_at(base, at)) / arena->page * arena->page;
 

@@ -169,6 +169,19 @@ bool fit_buddy_has(char *base, const struct fit *fit, uint64_t at, uint64_t size
 	return i < width(fit, k) && bits_has(map_of(base, fit, k), i);
 }
 
+uint64_t fit_buddy_lowest(char *base, const struct fit *fit, uint64_t size)
+{
+	uint64_t some = fit->buddy.some & ~(power_above(size) - 1);
+	uint64_t lowest = 0;
+
+	for (; some; some &= some - 1) {
+		uint64_t at = from(base, fit, (unsigned)__builtin_ctzll(some), 0);
+
+		lowest = lowest && lowest < at ? lowest : at;
+	}
+	return lowest;
+}
+
 static bool has(char *base, const struct fit *fit, uint64_t at)
 {
 	uint64_t size = tag_size(tag_at(base, at));

@@ -20,4 +20,7 @@
 /* Whether the index has a free block of this size, a power of two, at this place. */
 bool fit_buddy_has(char *base, const struct fit *fit, uint64_t at, uint64_t size);
 
+/* The lowest free block of at least this size, however large; 0 if none. 12 words a doubling. */
+uint64_t fit_buddy_lowest(char *base, const struct fit *fit, uint64_t size);
+
 #endif

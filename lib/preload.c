@@ -11,7 +11,7 @@
  *			process may use. Reserved, not committed.
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
- *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_POLICY	first (the default), next, best, worst, buddy or good
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "policies.h"
 #include "private.h"
 #include "report.h"
 
@@ -93,10 +94,10 @@ static void start(void)
 		keep_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
-	if (policy && strcmp(policy, "good") == 0)
-		options.policy = ACRE_GOOD_FIT;
-	else if (policy && strcmp(policy, "first") != 0)
-		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (policy && policy_named(policy) < 0)
+		give_up("ACRE_POLICY=", policy, "not a policy; give " POLICY_NAMES);
+	if (policy)
+		options.policy = (enum acre_policy)policy_named(policy);
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");

@@ -39,6 +39,11 @@ static size_t place_of(const struct model *model, const void *payload)
 	return offset / GRANULE;
 }
 
+static bool is_free(const struct model *model, size_t at, unsigned k)
+{
+	return at < model->granules && model->free[at] == 1 + k;
+}
+
 static void put(struct model *model, size_t at, unsigned k)
 {
 	model->free[at] = (unsigned char)(1 + k);
@@ -47,7 +52,7 @@ static void put(struct model *model, size_t at, unsigned k)
 
 static void pull(struct model *model, size_t at, unsigned k)
 {
-	must(model->free[at] == 1 + k, "no free block of 2^%u at %zu", k, at);
+	must(is_free(model, at, k), "no free block of 2^%u at %zu", k, at);
 	model->free[at] = 0;
 	model->count[k]--;
 }
@@ -89,7 +94,7 @@ static void give(struct model *model, const void *block)
 	for (;; k++) {
 		size_t buddy = at ^ (size_t)1 << k;
 
-		if (buddy >= model->granules || model->free[buddy] != 1 + k)
+		if (!is_free(model, buddy, k))
 			break;
 		pull(model, buddy, k);
 		at = at < buddy ? at : buddy;
@@ -104,7 +109,7 @@ static bool resize(struct model *model, const void *block, unsigned k)
 	unsigned had = model->live[at] - 1u;
 
 	for (unsigned j = had; j < k; j++)
-		if (at >> j & 1 || model->free[at + ((size_t)1 << j)] != 1 + j)
+		if (at >> j & 1 || !is_free(model, at + ((size_t)1 << j), j))
 			return false;
 	for (unsigned j = had; j < k; j++)
 		pull(model, at + ((size_t)1 << j), j);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "policies.h"
 #include "program.h"
 
 #define BAD_INPUT	2	/* exit status, as are the shell's two below */
@@ -36,6 +37,8 @@ static const char usage[] =
 	"  --arena SIZE   the arena's size: bytes, or a number with K, M, G or T, or N% of the\n"
 	"                 memory the process may use; 64K to 1T. Default: all of that memory,\n"
 	"                 reserved, not committed\n"
+	"  --policy NAME  which free block serves a request: first (the default), next, best,\n"
+	"                 worst, buddy or good\n"
 	"  --stats        statistics on standard error when the program ends\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
 	"\n"
@@ -45,6 +48,7 @@ static const char usage[] =
 /* What `acre run` was asked for. */
 struct request {
 	const char *arena;	/* NULL: the drop-in's default */
+	const char *policy;	/* the same */
 	bool stats;
 	bool no_purge;
 	char **program;		/* its argv */
@@ -77,6 +81,12 @@ static void check_arena(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s' is too large: an arena has at most 1T", name, text);
 }
 
+static void check_policy(const char *name, const char *text)
+{
+	if (policy_named(text) < 0)
+		fail(BAD_INPUT, "%s '%s' is not a policy: give " POLICY_NAMES, name, text);
+}
+
 /* The value of an option that needs one, as "--name value" or "--name=value"; else NULL. */
 static const char *option_value(const char *name, char ***argv)
 {
@@ -105,10 +115,12 @@ static struct request parse_run(char **argv)
 			argv++;
 			break;
 		}
-		value = option_value("--arena", &argv);
-		if (value) {
+		if ((value = option_value("--arena", &argv))) {
 			check_arena("--arena", value);
 			request.arena = value;
+		} else if ((value = option_value("--policy", &argv))) {
+			check_policy("--policy", value);
+			request.policy = value;
 		} else if (strcmp(*argv, "--stats") == 0) {
 			request.stats = true;
 		} else if (strcmp(*argv, "--no-purge") == 0) {
@@ -126,6 +138,8 @@ static struct request parse_run(char **argv)
 
 	if (!request.arena && getenv("ACRE_ARENA"))
 		check_arena("ACRE_ARENA", getenv("ACRE_ARENA"));
+	if (!request.policy && getenv("ACRE_POLICY"))
+		check_policy("ACRE_POLICY", getenv("ACRE_POLICY"));
 	return request;
 }
 
@@ -194,6 +208,8 @@ static void set_environment(const struct request *request)
 	free(preload);
 	if (request->arena)
 		set("ACRE_ARENA", request->arena);
+	if (request->policy)
+		set("ACRE_POLICY", request->policy);
 	if (request->stats)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)
