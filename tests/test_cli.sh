@@ -124,7 +124,7 @@ result "$verdict" "--stats, for a program that closes its standard error"
 
 # Without the command the drop-in says it.
 status=0
-LD_PRELOAD=$build/.libs/libacre-malloc.so ACRE_POLICY=tight "$(type -P true)" \
+LD_PRELOAD=$build/.libs/libacre-malloc.so ACRE_POLICY=tight "$(type -P env)" \
 	>"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
 verdict=ok
 [ "$status" = 2 ] || verdict="status $status"
