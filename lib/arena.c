@@ -96,12 +96,53 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
 	/* Without room in the caches, each request arrives where it's counted. */
 	cache_plan_init(&arena->plan, arena->fail_at ?
-			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
+			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES),
+			arena->policy == FIT_BUDDY);
 	arena->plot_bytes = plot_size(&arena->plan);
 	arena->plot_reserved = (uint32_t)clamp(size / 64 / arena->plot_bytes, 1, PLOTS_RESERVED);
 	arena->plot_most = clamp(size / 64, 0, PLOT_BLOCK_MOST) / GRANULE;
 	arena->lease_least = clamp(size / 128 / pages_size() * pages_size(), LEASE_FLOOR,
 				   LEASE_LEAST) / GRANULE;
+}
+
+/* Where the maps, the index and the end of the commons lie; returns the index's end, in bytes. */
+static size_t lay_out_front(struct acre *arena, size_t *index)
+{
+	size_t ceiling = arena->plot_bytes ? arena_ceiling(arena) -
+					     arena->plot_reserved * arena->plot_bytes :
+					     arena->size;
+	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
+
+	arena->commons.end = ceiling / GRANULE - 1;
+	if (arena->mapped) {
+		arena->dirt = offset;
+		arena->seams = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
+		offset = round_up(arena->seams + dirt_bytes(arena->size), BASE_ALIGN);
+	}
+	*index = offset;
+	return offset + fit_bytes(arena->policy, arena->commons.end - offset / GRANULE);
+}
+
+/* Where the first payload of a mapped range of buddies lies, when the index ends there. */
+static size_t first_buddy(size_t offset)
+{
+	return round_up(offset + GRANULE, pages_size());
+}
+
+/* Where the commons start. Where buddies do, they are aligned, as well as the range allows. */
+static uint64_t lay_out_start(struct acre *arena, size_t offset)
+{
+	uintptr_t base = (uintptr_t)arena;
+	uintptr_t payload;
+
+	if (arena->policy != FIT_BUDDY)
+		return round_up(offset, arena->plot_bytes ? pages_size() : GRANULE) / GRANULE;
+	if (arena->mapped)
+		payload = base + first_buddy(offset);
+	else
+		payload = round_up(base + offset + GRANULE, power_below(arena->size / 16));
+	arena->aligned = payload & -payload;
+	return (payload - base) / GRANULE - 1;
 }
 
 /*
@@ -112,24 +153,11 @@ static bool lay_out(struct acre *arena)
 {
 	char *base = arena_base(arena);
 	size_t page = pages_size();
-	size_t ceiling = arena->plot_bytes ? arena_ceiling(arena) -
-					     arena->plot_reserved * arena->plot_bytes :
-					     arena->size;
-	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
-	uint64_t end = ceiling / GRANULE - 1;
-	uint64_t start;
 	size_t index;
+	uint64_t start = lay_out_start(arena, lay_out_front(arena, &index));
+	uint64_t end = arena->commons.end;
 
-	if (arena->mapped) {
-		arena->dirt = offset;
-		arena->seams = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
-		offset = round_up(arena->seams + dirt_bytes(arena->size), BASE_ALIGN);
-	}
-	index = offset;
-	offset += fit_bytes(arena->policy, end - offset / GRANULE);
-	start = round_up(offset, arena->plot_bytes ? page : GRANULE) / GRANULE;
 	arena->commons.start = start;
-	arena->commons.end = end;
 	fit_init(&arena->commons.fit, arena->policy, index, start, end - start);
 	if (!arena->mapped) {
 		memset(base + index, 0, fit_bytes(arena->policy, end - start));
@@ -139,11 +167,13 @@ static bool lay_out(struct acre *arena)
 
 		/* A page that holds the end of the index may hold the start of the commons too. */
 		arena->committed = start * GRANULE / page * page;
-		if (!commons_commit(arena, start) || !pages_commit(base + last, page))
+		/* Halves of a buddy have tags far beyond what's in use. */
+		if (!commons_commit(arena, arena->policy == FIT_BUDDY ? end : start) ||
+		    !pages_commit(base + last, page))
 			return false;
 	}
-	heap_init(base, &arena->commons, arena->policy, index, start, end, arena->key, 0);
-	dirt_mark(arena, start, 0);
+	heap_init(base, &arena->commons, arena->policy, index, start, start, end, arena->key, 0);
+	dirt_mark_tags(arena, start, end);
 	dirt_mark(arena, end, 0);
 	return true;
 }
@@ -156,16 +186,28 @@ static void enter(struct acre *arena)
 	lock_drop(&arena_registry);
 }
 
+/* Of what an attacker doesn't know. */
 static void set_guards(struct acre *arena, const struct acre_options *options, uint64_t secret)
 {
-	if (!options->guards)
-		return;
-	arena->flags |= ACRE_NO_CACHE;
-	arena->guard.kinds = options->guards;
 	arena->guard.secret = secret * UINT64_C(0xda942042e4dd58b5);
 	arena->guard.dice = secret ^ arena->guard.secret;
 	arena->guard.quarantine_bytes = options->quarantine_bytes ? options->quarantine_bytes :
 					clamp(arena->size / 16, 0, QUARANTINE_BYTES);
+}
+
+/* What the layout depends on. */
+static void settle(struct acre *arena, size_t size, size_t mapped,
+		   const struct acre_options *options)
+{
+	arena->size = size;
+	arena->mapped = mapped;
+	arena->page = pages_size() / GRANULE;
+	arena->flags = options->flags | (options->guards ? ACRE_NO_CACHE : 0);
+	arena->policy = (enum fit_policy)options->policy;
+	arena->guard.kinds = options->guards;
+	arena->fail_at = options->fail_at;
+	arena->fail_count = options->fail_count ? options->fail_count : 1;
+	size_plots(arena, options->cache_bytes);
 }
 
 /* Makes an arena in accessible, zeroed memory for the struct. NULL if the OS refuses more. */
@@ -176,18 +218,12 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 
 	arena->serial = next_serial();
 	arena->seal = arena_seal(arena);
-	arena->size = size;
-	arena->mapped = mapped;
-	arena->page = pages_size() / GRANULE;
-	arena->flags = options->flags;
-	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
 	secret = make_secret(arena->serial);
 	/* Odd, so that it's a permutation. */
 	arena->key = (uint32_t)(secret >> 32) | 1;
-	set_guards(arena, options, secret);
-	arena->fail_at = options->fail_at;
-	arena->fail_count = options->fail_count ? options->fail_count : 1;
-	size_plots(arena, options->cache_bytes);
+	settle(arena, size, mapped, options);
+	if (options->guards)
+		set_guards(arena, options, secret);
 	lock_init(&arena->lock, RANK_COMMONS);
 	if (!lay_out(arena))
 		return NULL;
@@ -205,17 +241,45 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 
 static const struct acre_options defaults;
 
+_Static_assert((int)FIT_FIRST == (int)ACRE_FIRST_FIT && (int)FIT_NEXT == (int)ACRE_NEXT_FIT &&
+	       (int)FIT_BEST == (int)ACRE_BEST_FIT && (int)FIT_WORST == (int)ACRE_WORST_FIT &&
+	       (int)FIT_BUDDY == (int)ACRE_BUDDY && (int)FIT_GOOD == (int)ACRE_GOOD_FIT,
+	       "policies by the same numbers");
+
 /* Whether such an arena can be; else errno is set. */
 static bool acceptable(size_t size, const struct acre_options *options)
 {
 	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
-	    (options->policy != ACRE_FIRST_FIT && options->policy != ACRE_GOOD_FIT) ||
+	    (unsigned)options->policy >= FIT_POLICIES ||
 	    options->flags & ~ARENA_FLAGS || options->guards & ~GUARDS_ALL ||
-	    (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT)) {
+	    (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT) ||
+	    (options->guards & ACRE_GUARD_PAGES && options->policy == ACRE_BUDDY)) {
 		errno = EINVAL;
 		return false;
 	}
 	return true;
+}
+
+/*
+ * A range for an arena. That of buddies is chosen such that the first of them is aligned as the
+ * largest is that there may be; where the OS won't have that, less must do.
+ */
+static void *reserve(size_t size, size_t mapped, const struct acre_options *options)
+{
+	struct acre draft = { 0 };
+	size_t index, first;
+
+	if (options->policy != ACRE_BUDDY)
+		return pages_reserve(mapped);
+	settle(&draft, size, mapped, options);
+	first = first_buddy(lay_out_front(&draft, &index));
+	for (size_t alignment = power_below(size); alignment > pages_size(); alignment /= 2) {
+		void *base = pages_reserve_aligned(mapped, alignment, first);
+
+		if (base)
+			return base;
+	}
+	return pages_reserve(mapped);
 }
 
 static struct acre *create(size_t size, const struct acre_options *options)
@@ -229,7 +293,7 @@ static struct acre *create(size_t size, const struct acre_options *options)
 	if (!acceptable(size, options))
 		return NULL;
 	mapped = round_up(size, pages_size());
-	base = pages_reserve(mapped);
+	base = reserve(size, mapped, options);
 	if (!base) {
 		errno = ENOMEM;
 		return NULL;

@@ -32,9 +32,10 @@
 /* Asked for in one request, this can't be had from any arena. */
 #define REQUEST_MOST	ARENA_MOST
 
-/* The most blocks that a cache keeps of each class, and its entries for them. */
+/* The blocks that a cache keeps of each class, how many at most, and its entries for them. */
 struct cache_plan {
 	uint16_t most[CLASSES];
+	uint16_t granules[CLASSES];	/* of a class's blocks; 0 = the class isn't in use */
 	uint32_t entries;
 };
 
@@ -67,6 +68,7 @@ struct acre {
 	uint32_t key;
 	enum fit_policy policy;
 	size_t page;			/* granules in a page */
+	size_t aligned;			/* bytes: buddies' first payload is a multiple of this */
 	size_t dirt;			/* byte offset of the map of touched pages; 0 = none */
 	size_t seams;			/* and of where moved pages begin and end */
 	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */
@@ -86,6 +88,7 @@ struct acre {
 	struct lock lock;
 	struct heap commons;
 	_Atomic size_t committed;	/* bytes from base; read by others too */
+	_Atomic size_t reached;		/* the same: no block was ever handed out beyond */
 	uint32_t plot_reserved;		/* slabs set aside, for the plots there are and the next */
 	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
@@ -115,6 +118,26 @@ struct acre {
 static inline size_t arena_ceiling(const struct acre *arena)
 {
 	return arena->size - arena->size % (arena->page * GRANULE);
+}
+
+/*
+ * Granules of the block that serves a request for so many, at a multiple of alignment. A buddy has
+ * the alignment of its own size, as far as the first has it.
+ */
+static inline uint64_t arena_block(const struct acre *arena, uint64_t granules, uint64_t alignment)
+{
+	if (arena->policy != FIT_BUDDY)
+		return granules;
+	if (granules < alignment / GRANULE && alignment <= arena->aligned)
+		granules = alignment / GRANULE;
+	return power_above(granules);
+}
+
+/* The class of a block of so many granules, at most CLASSED_MOST; see cache_plan_init(). */
+static inline unsigned arena_class(const struct acre *arena, uint64_t granules)
+{
+	return class_of(granules) -
+	       (arena->policy == FIT_BUDDY && granules >= SMALL_CLASSES);
 }
 
 /* What tells an arena from other memory. */

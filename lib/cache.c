@@ -195,6 +195,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	uint64_t places[BATCH_MOST];
 	struct plot *plot = cache->plot;
 	struct bin *bin = &cache->bins[class];
+	uint64_t size = cache->arena->plan.granules[class];
 	unsigned want, had;
 
 	if (bin_count(cache, class))
@@ -204,7 +205,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
 	lock_take(&plot->lock);
 	plot_drain(cache->arena, plot);
-	had = plot_take_run(cache->arena, plot, class_granules(class), want, places);
+	had = plot_take_run(cache->arena, plot, size, want, places);
 	/*
 	 * The highest goes in first, so that the lowest is used first. Under the lock still, for
 	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
@@ -219,7 +220,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	if (!had)
 		return NULL;
 	tag_set_state(tag_at(base_of(cache), places[0]), TAG_LIVE);
-	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(class_granules(class)));
+	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(size));
 	return payload_at(base_of(cache), places[0]);
 }
 
@@ -286,7 +287,8 @@ void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
 		size_t count = bin_count(cache, c);
 
 		*blocks += count;
-		*bytes += count * payload_bytes(class_granules(c));
+		if (count)
+			*bytes += count * payload_bytes(cache->arena->plan.granules[c]);
 	}
 }
 
@@ -310,6 +312,7 @@ int cache_check(struct cache *cache)
 
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--)
-			faults += check_entry(cache, bin_block(cache, c, n), class_granules(c));
+			faults += check_entry(cache, bin_block(cache, c, n),
+					      cache->arena->plan.granules[c]);
 	return faults;
 }

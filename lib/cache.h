@@ -242,8 +242,12 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 /* Bytes that a cache of this plan takes. */
 size_t cache_size(const struct cache_plan *plan);
 
-/* The plan for caches that hold about so many bytes of a class; 0 = no block at all. */
-void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
+/*
+ * The plan for caches that hold about so many bytes of a class; 0 = no block at all. Buddies of 2^k
+ * granules, where that is no class of its own, are in the greatest class that they serve; the fast
+ * path finds them for that class's requests, the slow one for all.
+ */
+void cache_plan_init(struct cache_plan *plan, size_t class_bytes, bool buddies);
 
 void cache_init(struct cache *cache, struct acre *arena, struct plot *plot);
 

@@ -4,6 +4,7 @@
 #include "commons.h"
 
 #include "dirt.h"
+#include "fit_buddy.h"
 #include "pages.h"
 
 #define COMMIT_LEAST	((size_t)1 << 20)
@@ -52,14 +53,29 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	return commit_to(arena, had, step) || (step != need && commit_to(arena, had, need));
 }
 
+/* Blocks are handed out up to this place. */
+static void reach(struct acre *arena, uint64_t place)
+{
+	size_t bytes = round_up(place + 1, arena->page) * GRANULE;
+
+	if (bytes > atomic_load_explicit(&arena->reached, memory_order_relaxed))
+		atomic_store_explicit(&arena->reached, bytes, memory_order_relaxed);
+}
+
 /* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */
 static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
 		     enum tag_state state)
 {
+	char *base = arena_base(arena);
+	uint64_t total = tag_size(tag_at(base, at));
+
 	if (!commons_commit(arena, place + size))
 		return 0;
-	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
-	if (place != at)
+	heap_take(base, &arena->commons, at, place, size, state);
+	reach(arena, place + size);
+	if (arena->policy == FIT_BUDDY)
+		dirt_mark_tags(arena, at, at + total);
+	else if (place != at)
 		dirt_mark(arena, place, 0);
 	return place;
 }
@@ -114,6 +130,7 @@ bool commons_resize(struct acre *arena, uint64_t at, uint64_t size)
 		return false;
 	if (!heap_resize(base, &arena->commons, at, size))
 		return false;
+	reach(arena, at + size);
 	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return true;
 }
@@ -127,8 +144,10 @@ uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size)
 	if (!commons_commit(arena, at + size))
 		return 0;
 	place = heap_slide(base, &arena->commons, at, size);
-	if (place)
-		arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
+	if (!place)
+		return 0;
+	reach(arena, place + size);
+	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return place;
 }
 
@@ -140,7 +159,13 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 	uint64_t at;
 
 	lock_take(&arena->lock);
-	at = heap_find(base, commons, least);
+	if (arena->policy == FIT_BUDDY) {
+		/* Small buddies lie at the end, which is to stay free for further plots. */
+		wanted = power_below(wanted);
+		at = fit_buddy_lowest(base, &commons->fit, least);
+	} else {
+		at = heap_find(base, commons, least);
+	}
 	if (at) {
 		uint64_t hole = tag_size(tag_at(base, at)) / arena->page * arena->page;
 

@@ -33,7 +33,8 @@ uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size);
 
 /*
  * A lease for a plot, of whole pages: at least least granules, as many as wanted where the lowest
- * hole that serves has them. Its size in *size; 0 if there's no room. Takes the lock itself.
+ * hole that serves has them; a power of two of buddies, which least is already. Its size in *size; 0
+ * if there's no room. Takes the lock itself.
  */
 uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64_t wanted,
 		       uint64_t *size);

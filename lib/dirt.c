@@ -89,6 +89,12 @@ void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 		set_bits(arena, arena->dirt, at / arena->page, last / arena->page + 1);
 }
 
+void dirt_mark_tags(struct acre *arena, uint64_t from, uint64_t to)
+{
+	for (; from < to; from += tag_size(tag_at(arena_base(arena), from)))
+		dirt_mark(arena, from, 0);
+}
+
 void dirt_zero(struct acre *arena, size_t start, size_t bytes)
 {
 	char *base = arena_base(arena);
@@ -142,14 +148,14 @@ size_t dirt_purge(struct acre *arena, uint64_t *at, uint64_t end, size_t limit, 
 	size_t page_bytes = arena->page * GRANULE;
 	size_t page = *at / arena->page + 1;
 	size_t last = end / arena->page;
-	size_t reached = atomic_load_explicit(&arena->committed, memory_order_relaxed) / page_bytes;
+	size_t reached = atomic_load_explicit(&arena->reached, memory_order_relaxed) / page_bytes;
 	size_t given = 0;
 
 	if (!arena->dirt) {
 		*at = end;
 		return 0;
 	}
-	/* Beyond what was ever committed no page is dirty but the last. */
+	/* Beyond what was ever handed out no page is dirty but those of a few tags. */
 	last = last < reached ? last : reached;
 	while (given < limit && *calls &&
 	       (page = next_bit(arena, arena->dirt, page, last, true)) < last) {

@@ -201,6 +201,7 @@ static uint64_t take(struct acre *arena, size_t size, size_t alignment)
 	/* In quarantine there's room for the record and a post. */
 	if (granules < 2)
 		granules = 2;
+	granules = arena_block(arena, granules, alignment);
 	if (is_paged(arena, size, alignment))
 		at = take_paged(arena, size, alignment);
 	if (at) {

@@ -9,6 +9,7 @@
 #include "pages.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,6 +33,20 @@ void *pages_reserve(size_t bytes)
 	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+void *pages_reserve_aligned(size_t bytes, size_t alignment, size_t offset)
+{
+	char *p = pages_reserve(bytes + alignment);
+	size_t front;
+
+	if (!p)
+		return NULL;
+	front = -((uintptr_t)p + offset) & (alignment - 1);
+	if (front)
+		munmap(p, front);
+	munmap(p + front + bytes, alignment - front);
+	return p + front;
 }
 
 static bool protect(void *start, size_t bytes, int access)

@@ -15,7 +15,7 @@
 #define REPORT_BYTES	((int64_t)64 << 10)
 #define SPARE_MOST	LEASE_MOST
 
-/* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
+/* Granules of a lease that aren't blocks: its tag, its record, and the END tag, if any. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
 {
 	return 1 + (sizeof(struct lease) + fit_bytes(arena->policy, granules)) / GRANULE + 1;
@@ -71,11 +71,24 @@ static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 	return i;
 }
 
+/* Where the heap of a lease ends: at its END tag; buddies have none, and fill the lease. */
+static uint64_t lease_end(const struct acre *arena, uint64_t at, uint64_t granules)
+{
+	return at + granules - (arena->policy != FIT_BUDDY);
+}
+
 /* Granules of a lease in which a block of this size is sure to have room. */
 static uint64_t lease_for(const struct acre *arena, uint64_t size)
 {
 	uint64_t least = arena->lease_least;
-	uint64_t needed = size + lease_overhead(arena, size) + lease_overhead(arena, least);
+	uint64_t needed;
+
+	/* A buddy has the upper half, for the record and the index are in the lower. */
+	if (arena->policy == FIT_BUDDY) {
+		least = least > arena->page ? least : arena->page;
+		return power_above(2 * size > least ? 2 * size : least);
+	}
+	needed = size + lease_overhead(arena, size) + lease_overhead(arena, least);
 
 	return round_up(needed > least ? needed : least, arena->page);
 }
@@ -97,14 +110,18 @@ static void lease_init(struct acre *arena, const struct plot *plot, uint64_t at,
 	struct lease *lease = payload_at(base, at);
 	size_t record = (at + 1) * GRANULE;
 	uint64_t overhead = lease_overhead(arena, granules);
+	uint64_t start = at + overhead - 1;
+	uint64_t end = lease_end(arena, at, granules);
 
 	/* All of it but the two tags. */
 	SHADOW_SHOW(lease, (overhead - 2) * GRANULE);
 	dirt_zero(arena, record, (overhead - 2) * GRANULE);
 	dirt_mark(arena, at, overhead);
 	dirt_mark(arena, at + granules - 1, 1);
-	heap_init(base, &lease->heap, arena->policy, record + sizeof(*lease), at + overhead - 1,
-		  at + granules - 1, arena->key, plot->id);
+	/* A buddy that lies right in its lease does so in the arena. */
+	heap_init(base, &lease->heap, arena->policy, record + sizeof(*lease),
+		  arena->policy == FIT_BUDDY ? at : start, start, end, arena->key, plot->id);
+	dirt_mark_tags(arena, start, end);
 }
 
 /* The lease at `at` comes into the plot's list. */
@@ -183,7 +200,7 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 	for (unsigned i = lease_with(plot, 0, least); i < plot->leases;
 	     i = lease_with(plot, i + 1, least)) {
 		struct heap *heap = &plot_lease(arena, plot, i)->heap;
-		uint64_t at, place;
+		uint64_t at, place, total;
 
 		if (alignment <= GRANULE)
 			place = at = heap_find(base, heap, size);
@@ -191,8 +208,11 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 			at = 0;
 		if (!at)
 			continue;
+		total = tag_size(tag_at(base, at));
 		heap_take(base, heap, at, place, size, TAG_LIVE);
-		if (place != at)
+		if (arena->policy == FIT_BUDDY)
+			dirt_mark_tags(arena, at, at + total);
+		else if (place != at)
 			dirt_mark(arena, place, 0);
 		account(arena, plot, i, (int64_t)size, 1);
 		return place;
@@ -203,7 +223,8 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
 {
 	uint64_t at = plot_take(arena, plot, size, alignment);
-	uint64_t slack = alignment > GRANULE ? alignment / GRANULE : 0;
+	/* Buddies are aligned as they are large. */
+	uint64_t slack = alignment > GRANULE && arena->policy != FIT_BUDDY ? alignment / GRANULE : 0;
 
 	if (!at && extend(arena, plot, size + slack))
 		at = plot_take(arena, plot, size, alignment);
@@ -220,9 +241,12 @@ static unsigned take_from(struct acre *arena, struct plot *plot, unsigned i, uin
 	uint64_t at;
 
 	while (had < count && (at = heap_find(base, heap, size))) {
+		uint64_t end = at + tag_size(tag_at(base, at));
 		unsigned n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
 
 		dirt_mark(arena, at, n * size);
+		if (arena->policy == FIT_BUDDY)
+			dirt_mark_tags(arena, at + n * size, end);
 		for (; n; n--, at += size)
 			places[had++] = at;
 	}
@@ -392,7 +416,7 @@ int plot_check(struct acre *arena, struct plot *plot)
 		const struct tag *tag = tag_at(base, plot->lease[i]);
 
 		if (tag_state(tag) != TAG_LEASE || tag_plot(tag) != plot->id ||
-		    heap->end != plot->lease[i] + tag_size(tag) - 1 ||
+		    heap->end != lease_end(arena, plot->lease[i], tag_size(tag)) ||
 		    plot->room[i] != fit_largest(base, &heap->fit) ||
 		    (i && plot->lease[i - 1] >= plot->lease[i])) {
 			struct line line = { 0 };

@@ -11,7 +11,7 @@
  *			process may use. Reserved, not committed.
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
- *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_POLICY	first (the default), next, best, worst, buddy or good
  *	ACRE_GUARDS	canaries, fill, quarantine, random, pages, several with commas, or all
  *	ACRE_FAIL_AT	for tests: N, the number of a request that is refused; N+, it and all after it
  */
@@ -30,6 +30,7 @@
 #include "budget.h"
 #include "fail_at.h"
 #include "names.h"
+#include "policies.h"
 #include "private.h"
 #include "report.h"
 
@@ -104,12 +105,14 @@ static void start(void)
 		options.flags |= ACRE_NO_PURGE;
 	if (guards && !names_guards(guards, &options.guards))
 		give_up("ACRE_GUARDS=", guards, NAMES_GUARDS_ADVICE);
-	if (policy && strcmp(policy, "good") == 0)
-		options.policy = ACRE_GOOD_FIT;
-	else if (policy && strcmp(policy, "first") != 0)
-		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (policy && policy_named(policy) < 0)
+		give_up("ACRE_POLICY=", policy, "not a policy; give " POLICY_NAMES);
+	if (policy)
+		options.policy = (enum acre_policy)policy_named(policy);
 	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
 		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
+	if (options.guards & ACRE_GUARD_PAGES && options.policy == ACRE_BUDDY)
+		give_up("ACRE_GUARDS=", guards, "pages can't be had with the policy buddy");
 	if (fail_at && fail_at_parse(fail_at, &options) != 0)
 		give_up("ACRE_FAIL_AT=", fail_at, FAIL_AT_ADVICE);
 	if (text) {

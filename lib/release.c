@@ -74,8 +74,8 @@ static bool give_to_cache(struct cache *cache, void *block, uint64_t size)
 
 	if (!cache->plot || size > CLASSED_MOST)
 		return false;
-	class = class_of(size);
-	return class_granules(class) == size && cache_keep(cache, block, class);
+	class = arena_class(cache->arena, size);
+	return cache->arena->plan.granules[class] == size && cache_keep(cache, block, class);
 }
 
 void release(struct acre *arena, struct cache *cache, void *block)

@@ -270,6 +270,12 @@ UNSHADOWED static inline bool stamped(const void *payload, uint64_t face)
 	return *(const uint64_t *)payload == face;
 }
 
+/* The stamp of a free block that has this face. */
+static inline uint32_t stamp_of_free(uint32_t face)
+{
+	return face_turned(face, TAG_FREE, TAG_CACHED);
+}
+
 /* No stamp, nor a link: zero, as in a page that nobody has held (dirt.h). */
 UNSHADOWED static inline void unstamp(void *payload)
 {

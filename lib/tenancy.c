@@ -51,14 +51,17 @@ static bool lower_end(struct acre *arena)
 	uint64_t granules = arena->plot_bytes / GRANULE;
 	uint64_t end = arena->commons.end - granules;
 	char *last = base + end / arena->page * arena->page * GRANULE;
+	uint64_t first;
 
 	/* Beyond a quarter of the arena, threads work in the commons instead. */
 	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 4 ||
 	    arena->commons.end - arena->commons.start <= granules ||
 	    (arena->mapped && !pages_commit(last, arena->page * GRANULE)))
 		return false;
-	if (!heap_lower_end(base, &arena->commons, granules))
+	first = heap_lower_end(base, &arena->commons, granules);
+	if (!first)
 		return false;
+	dirt_mark_tags(arena, first, end);
 	dirt_mark(arena, end, 0);
 	arena->plot_reserved++;
 	return true;

@@ -76,6 +76,11 @@ for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
 done
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
+for policy in '' First first-fit 0 all 'best '; do
+	complains "--policy '$policy'" 2 "--policy '$policy' is not a policy: give first, next" \
+		run --policy "$policy" -- true
+done
+complains "--policy alone" 2 'needs a value' run --policy
 complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
 complains "unknown short option" 2 "unknown option '-x'" run -x true
 complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true
@@ -104,6 +109,10 @@ unset ACRE_ARENA
 export ACRE_FAIL_AT=never
 complains "ACRE_FAIL_AT of the caller" 2 "ACRE_FAIL_AT 'never' is not a number" run -- true
 unset ACRE_FAIL_AT
+export ACRE_POLICY=tight
+complains "ACRE_POLICY of the caller" 2 "ACRE_POLICY 'tight' is not a policy" run -- true
+accepted "--policy before ACRE_POLICY" '^ACRE_POLICY=next$' run --policy next -- env
+unset ACRE_POLICY
 
 accepted "--version" '^acre [0-9]+\.[0-9]+\.[0-9]+$' --version
 accepted "--help" '^usage: acre run' --help
@@ -112,6 +121,9 @@ accepted "the preload" "^LD_PRELOAD=$build/.libs/libacre-malloc\.so$" run -- env
 accepted "the preload is mapped" 'libacre-malloc\.so$' run --arena 64M -- cat /proc/self/maps
 accepted "--arena SIZE" '^ACRE_ARENA=64M$' run --arena 64M env
 accepted "--arena=SIZE" '^ACRE_ARENA=50%$' run --arena=50% -- env
+for policy in first next best worst buddy good; do
+	accepted "--policy $policy" "^ACRE_POLICY=$policy$" run --arena 64M --policy=$policy -- env
+done
 accepted "--no-purge" '^ACRE_NO_PURGE=1$' run --no-purge -- env
 accepted "--fail-at N" '^ACRE_FAIL_AT=99999999$' run --fail-at 99999999 -- env
 accepted "--fail-at=N+" '^ACRE_FAIL_AT=99999999[+]$' run --fail-at=99999999+ -- env
@@ -123,6 +135,16 @@ verdict=ok
 [ "$status" = 0 ] && grep -q '^ACRE_STATS=1$' "$scratch/out" || verdict=variable
 grep -q '^acre' "$scratch/err" || verdict="no statistics"
 result "$verdict" "--stats, for a program that closes its standard error"
+
+# Without the command the drop-in says it.
+status=0
+LD_PRELOAD=$build/.libs/libacre-malloc.so ACRE_POLICY=tight "$(type -P env)" \
+	>"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+verdict=ok
+[ "$status" = 2 ] || verdict="status $status"
+[ "$(wc -l <"$scratch/err")" = 1 ] || verdict="lines"
+grep -q "^acre: ACRE_POLICY=tight: not a policy; give first, next" "$scratch/err" || verdict="text"
+result "$verdict" "a bad ACRE_POLICY of the drop-in itself"
 
 # The loader itself refuses one of the two here: what counts is their order.
 export LD_PRELOAD=libm.so.6

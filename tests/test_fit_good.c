@@ -26,7 +26,7 @@ static void make_index(uint64_t granules, uint64_t origin, uint64_t used)
 	base = calloc(1, memory);
 	ck_assert_ptr_nonnull(base);
 	fit_init(&fit, FIT_GOOD, start, origin, granules);
-	/* No block is the top, which is in no policy\'s index; these blocks overlap. */
+	/* No block is the top, which is in no policy's index; these blocks overlap. */
 	fit_lower_end(&fit, UINT64_MAX);
 }
 

@@ -312,8 +312,8 @@ static void inherit(void *argument)
 	must(live == count_state(&image, ACRE_LIVE), "%zu live blocks, %zu known",
 	     count_state(&image, ACRE_LIVE), live);
 	must_be_honest(quiet->arena);
-	block = acre_malloc(quiet->arena, stats_of(quiet->arena).size / 10 * 9);
-	must(block, "90 %% in one block: largest free %zu", stats_of(quiet->arena).largest_free);
+	block = acre_malloc(quiet->arena, most_of(stats_of(quiet->arena).size));
+	must(block, "most in one block: largest free %zu", stats_of(quiet->arena).largest_free);
 	acre_free(quiet->arena, block);
 	whole = must_be_whole(quiet->arena);
 	must(stats_of(quiet->arena).plots <= 1, "%zu plots", stats_of(quiet->arena).plots);

@@ -18,6 +18,7 @@
 #include "budget.h"
 #include "fail_at.h"
 #include "names.h"
+#include "policies.h"
 #include "program.h"
 
 #define BAD_INPUT	2	/* exit status, as are the shell's two below */
@@ -38,6 +39,8 @@ static const char usage[] =
 	"  --arena SIZE   the arena's size: bytes, or a number with K, M, G or T, or N% of the\n"
 	"                 memory the process may use; 64K to 1T. Default: all of that memory,\n"
 	"                 reserved, not committed\n"
+	"  --policy NAME  which free block serves a request: first (the default), next, best,\n"
+	"                 worst, buddy or good\n"
 	"  --stats        statistics on standard error when the program ends\n"
 	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
 	"                 pages, several of them with commas, or all\n"
@@ -52,6 +55,7 @@ static const char usage[] =
 struct request {
 	const char *arena;	/* NULL: the drop-in's default */
 	const char *guards;	/* NULL: none */
+	const char *policy;	/* the same */
 	bool stats;
 	bool no_purge;
 	const char *fail_at;	/* NULL: none is refused on purpose */
@@ -101,6 +105,12 @@ static void check_fail_at(const char *name, const char *text)
 		fail(BAD_INPUT, "%s '%s' is " FAIL_AT_ADVICE, name, text);
 }
 
+static void check_policy(const char *name, const char *text)
+{
+	if (policy_named(text) < 0)
+		fail(BAD_INPUT, "%s '%s' is not a policy: give " POLICY_NAMES, name, text);
+}
+
 /* The value of an option that needs one, as "--name value" or "--name=value"; else NULL. */
 static const char *option_value(const char *name, char ***argv)
 {
@@ -138,6 +148,9 @@ static struct request parse_run(char **argv)
 		} else if ((value = option_value("--fail-at", &argv))) {
 			check_fail_at("--fail-at", value);
 			request.fail_at = value;
+		} else if ((value = option_value("--policy", &argv))) {
+			check_policy("--policy", value);
+			request.policy = value;
 		} else if (strcmp(*argv, "--stats") == 0) {
 			request.stats = true;
 		} else if (strcmp(*argv, "--no-purge") == 0) {
@@ -159,6 +172,8 @@ static struct request parse_run(char **argv)
 		check_guards("ACRE_GUARDS", getenv("ACRE_GUARDS"));
 	if (!request.fail_at && getenv("ACRE_FAIL_AT"))
 		check_fail_at("ACRE_FAIL_AT", getenv("ACRE_FAIL_AT"));
+	if (!request.policy && getenv("ACRE_POLICY"))
+		check_policy("ACRE_POLICY", getenv("ACRE_POLICY"));
 	return request;
 }
 
@@ -229,6 +244,8 @@ static void set_environment(const struct request *request)
 		set("ACRE_ARENA", request->arena);
 	if (request->guards)
 		set("ACRE_GUARDS", request->guards);
+	if (request->policy)
+		set("ACRE_POLICY", request->policy);
 	if (request->stats)
 		set("ACRE_STATS", "1");
 	if (request->no_purge)
