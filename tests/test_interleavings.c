@@ -70,7 +70,10 @@ static int play_in_child(const struct scenario *scenario, uint64_t seed, bool al
 /* Says how to have it again, and has it again, to be read. */
 static void tell(const struct scenario *scenario, uint64_t seed, const char *end, int code)
 {
-	fprintf(stderr, "%s %d: ACRE_SCENARIO=%s ACRE_SEED=%lu tests/test_interleavings\n", end, code,
+	const char *base = getenv("ACRE_TEST_SEED");
+
+	fprintf(stderr, "%s %d: %s%s%sACRE_SCENARIO=%s ACRE_SEED=%lu tests/test_interleavings\n", end,
+		code, base ? "ACRE_TEST_SEED=" : "", base ? base : "", base ? " " : "",
 		scenario->name, (unsigned long)seed);
 	play_in_child(scenario, seed, true);
 }

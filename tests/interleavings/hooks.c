@@ -1,6 +1,6 @@
 /*
- * Hooks: what the compiler's instrumentation for ThreadSanitizer calls, here a point of the schedule
- * each. Its names and types are those of that run-time, which this program is linked without.
+ * Hooks: what the compiler's instrumentation for ThreadSanitizer calls, here a point of the
+ * schedule each. Names and types are those of that run-time, which this program is linked without.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -98,6 +98,20 @@ HOOK(void *, memset, void *to, int byte, size_t size)
 		return 0; \
 	}
 
+/* As clang has it, strong always: it returns what was there, and the caller compares. */
+#define EXCHANGE_VALUE(bits) \
+	HOOK(uint##bits##_t, atomic##bits##_compare_exchange_val, volatile uint##bits##_t *at, \
+	     uint##bits##_t expected, uint##bits##_t value, int order, int failed) \
+	{ \
+		(void)order; \
+		(void)failed; \
+		schedule_point(POINT_UPDATE, WHERE()); \
+		if (!__atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, \
+						 __ATOMIC_SEQ_CST)) \
+			schedule_lost(); \
+		return expected; \
+	}
+
 #define ATOMICS(bits) \
 	HOOK(uint##bits##_t, atomic##bits##_load, const volatile uint##bits##_t *at, int order) \
 	{ \
@@ -119,7 +133,8 @@ HOOK(void *, memset, void *to, int byte, size_t size)
 	UPDATE(bits, fetch_or, __atomic_fetch_or) \
 	UPDATE(bits, fetch_xor, __atomic_fetch_xor) \
 	EXCHANGE(bits, strong, 0) \
-	EXCHANGE(bits, weak, 1)
+	EXCHANGE(bits, weak, 1) \
+	EXCHANGE_VALUE(bits)
 
 ATOMICS(8)
 ATOMICS(16)

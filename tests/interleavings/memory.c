@@ -6,8 +6,8 @@
 #include "stage.h"
 
 /*
- * Two threads fill an arena, free everything and then sleep; a third wants most of it all the while.
- * The blocks are such as the caches can't keep, so nothing of them may stay where they were.
+ * Two threads fill an arena, free everything and then sleep; a third wants most of it all the
+ * while. The blocks are such as the caches can't keep, so nothing of them may stay where they were.
  */
 #define STARVING_MOST (600 * KIB)
 
@@ -223,7 +223,8 @@ static void play_purge(void)
 }
 
 /*
- * Blocks grow and shrink in place, and move into the hole before, while their neighbours come and go.
+ * Blocks grow and shrink in place, and move into the hole before, while their neighbours come and
+ * go.
  */
 static void resize_one(struct actor *actor, struct piece *piece)
 {

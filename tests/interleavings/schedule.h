@@ -12,22 +12,22 @@
  * come here by way of macros (Makefile.am). Each such call is a point where another thread may go
  * on.
  *
- * The seed settles how fine the points are (locks and read-modify-writes; atomic loads and stores as
- * well; any access), how many of them lie between two changes, and who comes next: any other thread,
- * or that of the highest priority, where each change makes the running thread's the lowest (after
- * PCT: Burckhardt et al., ASPLOS 2010). A weak compare-exchange fails for no reason now and then. A
- * thread that finds a lock taken isn't asked again until it's dropped; where all wait, that's a
- * deadlock, and a run without an end is a livelock: a line, and the process exits with 1.
+ * The seed settles how fine the points are (locks and read-modify-writes; atomic loads and stores
+ * as well; any access), how many of them lie between two changes, and who comes next: any other
+ * thread, or that of the highest priority, where each change makes the running thread's the lowest
+ * (after PCT: Burckhardt et al., ASPLOS 2010). A weak compare-exchange fails for no reason now and
+ * then. A thread that finds a lock taken isn't asked again until it's dropped; where all wait,
+ * that's a deadlock, and a run without an end is a livelock: a line, and the process exits with 1.
  *
- * A thread ends for real within the schedule: it keeps its turn through all rounds of destructors of
- * thread-specific data, and the next one goes on once the kernel knows it no more. Clocks are part
- * of the schedule too.
+ * A thread ends for real within the schedule: all rounds of destructors of thread-specific data are
+ * part of it, and once they are through, the next one goes on when the kernel knows the thread no
+ * more. So is the clock.
  *
  * What this can't show is weak memory order: a thread sees here at once what another has written,
  * whatever order the operations ask for. That's ThreadSanitizer's part.
  *
  * The main thread isn't part of the schedule: it sets up, calls schedule_run(), and looks at what
- * came out. All but hooks.c's calls are made by threads of the schedule, unless it's said otherwise.
+ * came out. Calls are for threads of the schedule, unless it's said otherwise.
  */
 #ifndef ACRE_TESTS_SCHEDULE_H
 #define ACRE_TESTS_SCHEDULE_H
@@ -55,7 +55,7 @@ struct schedule_result {
 	uint64_t lost;		/* compare-exchanges that found another value */
 };
 
-/* The main thread, before the first thread is started. With trace, each switch is told on stderr. */
+/* The main thread, before it starts the first one. With trace, stderr tells each switch. */
 void schedule_begin(uint64_t seed, bool trace);
 
 /* A thread more; also from the main thread, before schedule_run(). */

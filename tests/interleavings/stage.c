@@ -144,6 +144,21 @@ void must_be_out_of(struct acre *arena, size_t size)
 	schedule_hold(false);
 }
 
+/* What was added and taken away under no lock, once nothing is in use. */
+static void must_have_sound_sums(struct acre *arena)
+{
+	uint64_t granted = 0;
+	uint64_t used = arena->used_bytes;
+
+	for (uint32_t id = 1; id <= plots_made(arena); id++) {
+		granted += plot_at(arena, id)->cache.granted;
+		used += (uint64_t)plot_at(arena, id)->unreported;
+	}
+	must(arena->caches_granted == granted, "the caches have %lu bytes, granted are %lu",
+	     granted, (unsigned long)arena->caches_granted);
+	must(!used, "%ld bytes in use, of none", (long)used);
+}
+
 void must_end_whole(struct acre *arena)
 {
 	must_have_sound_tenants(arena);
@@ -151,5 +166,6 @@ void must_end_whole(struct acre *arena)
 	must_be_honest(arena);
 	must(stats_of(arena).live_blocks == 0, "%zu blocks live", stats_of(arena).live_blocks);
 	must_be_whole(arena);
+	must_have_sound_sums(arena);
 	end_arena(arena);
 }
