@@ -61,6 +61,13 @@ void arena_used(struct acre *arena, int64_t bytes)
 		arena_peak(arena, (uint64_t)used);
 }
 
+uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment)
+{
+	if (granules < alignment / GRANULE && alignment <= arena->aligned)
+		granules = alignment / GRANULE;
+	return power_above(granules);
+}
+
 /* A key for the check bits that an attacker doesn't know: odd, so that it's a permutation. */
 static uint32_t make_key(uint64_t serial)
 {

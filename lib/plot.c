@@ -198,17 +198,17 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 	for (unsigned i = lease_with(plot, 0, size); i < plot->leases;
 	     i = lease_with(plot, i + 1, size)) {
 		struct heap *heap = &plot_lease(arena, plot, i)->heap;
-		uint64_t at, place, total;
+		uint64_t at, place;
 
 		if (alignment <= GRANULE)
 			place = at = heap_find(base, heap, size);
 		else if (!heap_find_aligned(base, heap, size, alignment, &at, &place))
 			continue;
-		total = tag_size(tag_at(base, at));
-		heap_take(base, heap, at, place, size, TAG_LIVE);
 		if (arena->policy == FIT_BUDDY)
-			dirt_mark_tags(arena, at, at + total);
-		else if (place != at)
+			dirt_take(arena, heap, at, place, size, TAG_LIVE);
+		else
+			heap_take(base, heap, at, place, size, TAG_LIVE);
+		if (place != at)
 			dirt_mark(arena, place, 0);
 		account(arena, plot, i, (int64_t)size, 1);
 		return place;
