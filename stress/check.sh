@@ -54,7 +54,7 @@ for i in "${!runs[@]}"; do
 		124 | 137) echo "# ended by timeout after $limit seconds" ;;
 		*) echo "# exit status $status" ;;
 		esac
-		echo "# again: $stress --scenario $name --seconds $seconds --seed $seed"
+		echo "# again: $stress --seconds $seconds --scenario $name --seed $seed"
 	fi
 	sed 's/^/# /' "$log"
 done
