@@ -64,6 +64,13 @@ void arena_used(struct acre *arena, int64_t bytes)
 		arena_peak(arena, (uint64_t)used);
 }
 
+uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment)
+{
+	if (granules < alignment / GRANULE && alignment <= arena->aligned)
+		granules = alignment / GRANULE;
+	return power_above(granules);
+}
+
 /* What an attacker doesn't know, another for each arena. */
 static uint64_t make_secret(uint64_t serial)
 {

@@ -88,7 +88,7 @@ struct acre {
 	struct lock lock;
 	struct heap commons;
 	_Atomic size_t committed;	/* bytes from base; read by others too */
-	_Atomic size_t reached;		/* the same: no block was ever handed out beyond */
+	_Atomic uint64_t reached;	/* the place up to which blocks were handed out; the same */
 	uint32_t plot_reserved;		/* slabs set aside, for the plots there are and the next */
 	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
@@ -120,17 +120,15 @@ static inline size_t arena_ceiling(const struct acre *arena)
 	return arena->size - arena->size % (arena->page * GRANULE);
 }
 
+uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment);
+
 /*
  * Granules of the block that serves a request for so many, at a multiple of alignment. A buddy has
  * the alignment of its own size, as far as the first has it.
  */
 static inline uint64_t arena_block(const struct acre *arena, uint64_t granules, uint64_t alignment)
 {
-	if (arena->policy != FIT_BUDDY)
-		return granules;
-	if (granules < alignment / GRANULE && alignment <= arena->aligned)
-		granules = alignment / GRANULE;
-	return power_above(granules);
+	return arena->policy == FIT_BUDDY ? arena_buddy(arena, granules, alignment) : granules;
 }
 
 /* The class of a block of so many granules, at most CLASSED_MOST; see cache_plan_init(). */

@@ -56,26 +56,23 @@ bool commons_commit(struct acre *arena, uint64_t place)
 /* Blocks are handed out up to this place. */
 static void reach(struct acre *arena, uint64_t place)
 {
-	size_t bytes = round_up(place + 1, arena->page) * GRANULE;
-
-	if (bytes > atomic_load_explicit(&arena->reached, memory_order_relaxed))
-		atomic_store_explicit(&arena->reached, bytes, memory_order_relaxed);
+	if (place > atomic_load_explicit(&arena->reached, memory_order_relaxed))
+		atomic_store_explicit(&arena->reached, place, memory_order_relaxed);
 }
 
 /* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */
-static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
-		     enum tag_state state)
+static inline uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
+			    enum tag_state state)
 {
-	char *base = arena_base(arena);
-	uint64_t total = tag_size(tag_at(base, at));
-
 	if (!commons_commit(arena, place + size))
 		return 0;
-	heap_take(base, &arena->commons, at, place, size, state);
 	reach(arena, place + size);
-	if (arena->policy == FIT_BUDDY)
-		dirt_mark_tags(arena, at, at + total);
-	else if (place != at)
+	if (arena->policy == FIT_BUDDY) {
+		dirt_take(arena, &arena->commons, at, place, size, state);
+		return place;
+	}
+	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
+	if (place != at)
 		dirt_mark(arena, place, 0);
 	return place;
 }

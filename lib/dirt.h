@@ -32,6 +32,10 @@ void dirt_mark(struct acre *arena, uint64_t at, uint64_t size);
 /* A heap has written the tags of the blocks in [from, to), some of them free and never handed out. */
 void dirt_mark_tags(struct acre *arena, uint64_t from, uint64_t to);
 
+/* heap_take(), and the marks of all tags that it wrote. */
+void dirt_take(struct acre *arena, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
+	       enum tag_state state);
+
 /* Bytes [start, start + bytes) from base, inside a block that isn't marked yet, become zero. */
 void dirt_zero(struct acre *arena, size_t start, size_t bytes);
 

@@ -200,7 +200,7 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 	for (unsigned i = lease_with(plot, 0, least); i < plot->leases;
 	     i = lease_with(plot, i + 1, least)) {
 		struct heap *heap = &plot_lease(arena, plot, i)->heap;
-		uint64_t at, place, total;
+		uint64_t at, place;
 
 		if (alignment <= GRANULE)
 			place = at = heap_find(base, heap, size);
@@ -208,11 +208,11 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 			at = 0;
 		if (!at)
 			continue;
-		total = tag_size(tag_at(base, at));
-		heap_take(base, heap, at, place, size, TAG_LIVE);
 		if (arena->policy == FIT_BUDDY)
-			dirt_mark_tags(arena, at, at + total);
-		else if (place != at)
+			dirt_take(arena, heap, at, place, size, TAG_LIVE);
+		else
+			heap_take(base, heap, at, place, size, TAG_LIVE);
+		if (place != at)
 			dirt_mark(arena, place, 0);
 		account(arena, plot, i, (int64_t)size, 1);
 		return place;

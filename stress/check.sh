@@ -31,7 +31,7 @@ fi
 
 runs=("${names[@]}")
 for policy in next best worst buddy good; do
-	runs+=("mixed --policy $policy")
+	runs+=("mixed --policy $policy --seconds 1")
 done
 
 log=$(mktemp)
@@ -43,7 +43,7 @@ for i in "${!runs[@]}"; do
 	name=${runs[$i]}
 	read -ra scenario <<<"$name"
 	status=0
-	timeout -k 5 "$limit" "${launch[@]}" "$stress" --scenario "${scenario[@]}" --seconds "$seconds" \
+	timeout -k 5 "$limit" "${launch[@]}" "$stress" --seconds "$seconds" --scenario "${scenario[@]}" \
 		--seed "$seed" >"$log" 2>&1 </dev/null || status=$?
 	if [ "$status" -eq 0 ]; then
 		echo "ok $((i + 1)) - $name"
@@ -54,7 +54,7 @@ for i in "${!runs[@]}"; do
 		124 | 137) echo "# ended by timeout after $limit seconds" ;;
 		*) echo "# exit status $status" ;;
 		esac
-		echo "# again: $stress --scenario $name --seconds $seconds --seed $seed"
+		echo "# again: $stress --seconds $seconds --scenario $name --seed $seed"
 	fi
 	sed 's/^/# /' "$log"
 done

@@ -42,7 +42,7 @@ static void look_at(struct acre *arena, const struct heap *heap, uint64_t at)
 	char *base = arena_base(arena);
 	size_t page_bytes = arena->page * GRANULE;
 	uint64_t end = at + tag_size(tag_at(base, at));
-	uint64_t reached = arena->reached / page_bytes;
+	uint64_t reached = (arena->reached + heap->fit.links) / arena->page + 1;
 
 	must(dirty(arena, at / arena->page), "the page of a tag is clean");
 	must(dirty(arena, end / arena->page), "the page of a footer is clean");

@@ -7,10 +7,10 @@ set -euo pipefail
 
 build=${ACRE_BUILD:?is the build directory, where the suites lie}
 runs=(
-	next:misuse next:realloc
+	next:realloc
 	best:guarantees best:misuse
-	worst:refusal worst:views
-	buddy:guarantees buddy:misuse buddy:hostage buddy:refusal buddy:threads buddy:fork
+	worst:views
+	buddy:guarantees buddy:misuse buddy:refusal buddy:threads buddy:fork
 )
 
 log=$(mktemp)

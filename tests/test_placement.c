@@ -515,7 +515,7 @@ START_TEST(exact_addresses)
 	}
 	compare(&pair);
 	must_be_whole(pair.arena);
-	ck_assert_int_gt(tally.mallocs, steps / 10);
+	ck_assert_int_gt(tally.mallocs, steps / 20);
 	free(slots);
 	part(&pair);
 }

@@ -183,7 +183,7 @@ START_TEST(in_a_buffer)
 						    &kinds[_i / 2]);
 
 		ck_assert_ptr_nonnull(arena);
-		work_in(arena, 3000, SCALE(20000, 3000), offset);
+		work_in(arena, 3000, SCALE(6000, 1000), offset);
 		take_the_largest(arena);
 		end_arena(arena);
 	}

@@ -104,7 +104,7 @@ static size_t dirty_pages(struct acre *arena, const struct heap *heap)
 		if (tag_state(tag_at(base, at)) != TAG_FREE)
 			continue;
 		for (uint64_t page = (at + FREE_HEAD) / arena->page + 1;
-		     page < end && page * arena->page * GRANULE < arena->reached; page++)
+		     page < end && page <= (arena->reached + FREE_HEAD) / arena->page; page++)
 			sum += words[page / 64] >> page % 64 & 1;
 	}
 	return sum;
