@@ -36,7 +36,8 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	size_t page = pages_size();
 	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
 	size_t need = round_up((place + 1 + FREE_HEAD) * GRANULE, page);
-	size_t last = round_up(arena->commons.end * GRANULE, page);
+	/* The last block ends in the granule of the END tag. */
+	size_t last = round_up((arena->commons.end + 1) * GRANULE, page);
 	size_t step = had / 4;
 
 	if (need <= had)

@@ -332,6 +332,12 @@ static uint64_t next_pane(char *base, const struct fit *fit, uint64_t pane, uint
 
 	if (pane >= fit->first.panes)
 		return fit->first.panes;
+	/*
+	 * Where the pane begins a group, the parent tells of it: the pane may begin a strip that isn't
+	 * accessible yet.
+	 */
+	for (; i % FAN == 0 && level + 1 < top_level(fit); level++)
+		i /= FAN;
 	for (;;) {
 		uint64_t end = i - i % FAN + FAN;
 

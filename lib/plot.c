@@ -177,15 +177,19 @@ static void retire(struct acre *arena, struct plot *plot, unsigned i)
 uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
 {
 	char *base = arena_base(arena);
+	/* Good fit's room is that of a block whose list may have some up to a 32nd larger. */
+	uint64_t least = size - size / 33;
 
-	for (unsigned i = lease_with(plot, 0, size); i < plot->leases;
-	     i = lease_with(plot, i + 1, size)) {
+	for (unsigned i = lease_with(plot, 0, least); i < plot->leases;
+	     i = lease_with(plot, i + 1, least)) {
 		struct heap *heap = &plot_lease(arena, plot, i)->heap;
 		uint64_t at, place;
 
 		if (alignment <= GRANULE)
 			place = at = heap_find(base, heap, size);
 		else if (!heap_find_aligned(base, heap, size, alignment, &at, &place))
+			at = 0;
+		if (!at)
 			continue;
 		heap_take(base, heap, at, place, size, TAG_LIVE);
 		if (place != at)

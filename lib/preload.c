@@ -61,29 +61,30 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
  * number since is another file, and gets nothing.
  */
 static struct {
-	int fd;
+	bool open;		/* stderr was, at the start */
 	dev_t device;
 	ino_t inode;
-} statistics = { .fd = -1 };
+	int copy;
+} statistics = { .copy = -1 };
 
-static void keep_stderr(void)
+static void note_stderr(void)
 {
 	struct stat now;
 
 	if (fstat(STDERR_FILENO, &now) != 0)
 		return;
-	statistics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
-	if (statistics.fd < 0)
-		statistics.fd = STDERR_FILENO;
+	statistics.open = true;
 	statistics.device = now.st_dev;
 	statistics.inode = now.st_ino;
+	if (is_on("ACRE_STATS"))
+		statistics.copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
 }
 
-static bool is_kept(int fd)
+static bool is_stderr(int fd)
 {
 	struct stat now;
 
-	return fstat(fd, &now) == 0 && now.st_dev == statistics.device &&
+	return statistics.open && fstat(fd, &now) == 0 && now.st_dev == statistics.device &&
 	       now.st_ino == statistics.inode;
 }
 
@@ -98,8 +99,7 @@ static void start(void)
 	uint64_t bytes = memory;
 
 	report_begin();
-	if (is_on("ACRE_STATS"))
-		keep_stderr();
+	note_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
 	if (guards && !names_guards(guards, &options.guards))
@@ -426,10 +426,10 @@ PUBLIC int mallopt(int option, int value)
 
 static __attribute__((destructor)) void finish(void)
 {
-	if (statistics.fd < 0)
+	if (!acre_default() || !is_on("ACRE_STATS"))
 		return;
-	if (is_kept(statistics.fd))
-		say_statistics(statistics.fd);
-	else if (is_kept(STDERR_FILENO))
+	if (is_stderr(statistics.copy))
+		say_statistics(statistics.copy);
+	else if (is_stderr(STDERR_FILENO))
 		say_statistics(STDERR_FILENO);
 }

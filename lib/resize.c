@@ -74,7 +74,7 @@ bool resize_serves(const struct acre *arena, uint64_t had, size_t size)
 	granules = round_granules(arena, granules_for(size));
 	/* The commons round up to whole pages what a full plot sends there. */
 	return !worth_splitting(arena, had, granules) ||
-	       (arena->plot_bytes && had <= round_up(granules, arena->page));
+	       (arena->plot_bytes && had == round_up(granules, arena->page));
 }
 
 /* The content of a large block goes over to another by moving its whole pages. */

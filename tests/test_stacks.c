@@ -57,7 +57,7 @@ static void *be_cramped(void *argument)
 	must(!acre_malloc(arena, stats_of(arena).size) && errno == ENOMEM, "it's larger than all");
 	must(!acre_realloc(arena, blocks[0], GIB) && errno == ENOMEM, "it's larger than all");
 	for (size_t i = 0; i < COUNT_OF(blocks); i++)
-		acre_free_sized(arena, blocks[i], 0);
+		acre_free(arena, blocks[i]);
 	acre_trim(arena);
 	acre_stats(arena, &stats);
 	must(acre_check(arena) == 0, "faults");
@@ -209,7 +209,6 @@ START_TEST(cancelled_threads_leave_nothing)
 	struct acre_options options = { .flags = ACRE_NO_PURGE };
 	struct acre *arena = new_arena(64 * MIB, &options);
 	size_t times = SCALE(1000, 60);
-	size_t early = 0;
 
 	acre_free(arena, acre_malloc(arena, 1));
 	for (size_t i = 0; i < times; i++) {
@@ -226,12 +225,10 @@ START_TEST(cancelled_threads_leave_nothing)
 		must(i % 4 || condemned.reached, "a call of the library ended thread %zu", i);
 		must(stats_of(arena).live_blocks == 0, "%zu blocks", stats_of(arena).live_blocks);
 		must(stats_of(arena).plots <= 1, "%zu plots", stats_of(arena).plots);
-		if (i == times / 5)
-			early = stats_of(arena).resident_bytes;
 	}
-	must(stats_of(arena).resident_bytes <= early + 256 * KIB,
-	     "%zu bytes were touched, %zu by the first fifth of the threads",
-	     stats_of(arena).resident_bytes, early);
+	/* With no purge to hide it, all of them together touched no more than one or two might. */
+	must(stats_of(arena).resident_bytes <= 2 * MIB, "%zu bytes were touched",
+	     stats_of(arena).resident_bytes);
 	must_be_whole(arena);
 	end_arena(arena);
 }
