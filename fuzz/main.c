@@ -24,7 +24,7 @@
 #define BYTES_MOST	((size_t)64 << 10)
 #define RANDOM_MOST	600u
 #define POLICIES	8u
-#define PLAY_SECONDS	200u	/* for what hangs; a slow machine is far from it */
+#define PLAY_SECONDS	100u	/* for what hangs; a slow machine is far from it */
 
 static const char usage[] =
 	"usage: acre-fuzz [--aloud] FILE...\n"

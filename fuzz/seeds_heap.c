@@ -142,6 +142,36 @@ static void purge_in_time(enum acre_policy policy)
 	}
 }
 
+/* What a free does by the way doesn't change errno, not where the OS refuses it. */
+static void a_purge_is_refused(void)
+{
+	begin(EACH, ACRE_FIRST_FIT, ONE_HEAP, 8 * MIB);
+	for (unsigned i = 0; i < 3; i++) {
+		op(MALLOC, 0);
+		large(48, 15);
+		if (i) {
+			op(REFUSE, 2);
+			put(0);
+		}
+		drop(NEWEST_ONE);
+		pass(6);
+	}
+}
+
+/* The peak is one that no check has looked at. */
+static void slides(void)
+{
+	begin(EACH_128, ACRE_FIRST_FIT, ONE_HEAP, 64 * KIB);
+	run(6, 500);
+	for (unsigned i = 0; i < 3; i++) {
+		drop(i);
+		op(REALLOC, 0);
+		put(i);
+		small(990 + i * 20);
+	}
+	drop_run(OLDEST, 6, 1);
+}
+
 static void purged_in_time(void)
 {
 	purge_in_time(ACRE_FIRST_FIT);
@@ -226,6 +256,7 @@ static void one_heap_purged_in_time(void)
 }
 
 const struct seed_entry seeds_heap[] = {
+	{ "a-purge-is-refused", a_purge_is_refused },
 	{ "aligned-everywhere", aligned_everywhere },
 	{ "aligned-into-the-same-hole", aligned_into_the_same_hole },
 	{ "full-of-holes", full_of_holes },
@@ -238,6 +269,7 @@ const struct seed_entry seeds_heap[] = {
 	{ "purged-in-time", purged_in_time },
 	{ "purged-in-time-by-good-fit", purged_in_time_by_good_fit },
 	{ "recycled-zeros", recycled_zeros },
+	{ "slides", slides },
 	{ "trimmed-neighbours", trimmed_neighbours },
 	{ 0 },
 };

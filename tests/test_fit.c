@@ -195,6 +195,9 @@ END_TEST
 /* fit_check() sees a wrong maximum, a lost block, and one that isn't free. */
 START_TEST(check_finds_plants)
 {
+	uint32_t *maxima;
+	unsigned levels = 0;
+
 	make_index(4096, 1);
 	put(1, 5);
 	put(500, 9);
@@ -206,6 +209,18 @@ START_TEST(check_finds_plants)
 	ck_assert(fit_check(base, &fit, 2) > 0);
 	tag_write(base, 500, 9, TAG_FREE, 0, KEY, false);
 	ck_assert(fit_check(base, &fit, 2) == 0);
+	/* A maximum stands once on each level, and each is looked at. */
+	put(2000, 3001);
+	maxima = (uint32_t *)(void *)(base + fit.memory);
+	for (size_t i = 0; i < fit_bytes(fit.policy, 4096) / sizeof(*maxima); i++)
+		if (maxima[i] == 3001) {
+			maxima[i]++;
+			ck_assert(fit_check(base, &fit, 3) > 0);
+			maxima[i]--;
+			levels++;
+		}
+	must(levels >= 3, "the maximum stands in %u places", levels);
+	ck_assert(fit_check(base, &fit, 3) == 0);
 	free(base);
 }
 END_TEST

@@ -11,9 +11,10 @@
  *	libacre-malloc.so -+-> images[] <-- __wrap_abort, __wrap__exit
  *	test program ------+
  *
- * abort() comes with a heap that can't be trusted, and perhaps with its locks held. That writing
- * allocates, and stdio does too: under the drop-in it would hang. So the libraries are also linked
- * with --wrap for what it calls: one buffer here stands for the file, another for the heap.
+ * abort() comes with a heap that can't be trusted, and perhaps with its locks held, and under the
+ * drop-in malloc may refuse on purpose. That writing allocates, and stdio does too. So the libraries
+ * are also linked with --wrap for what it calls: one buffer here stands for the file, another for the
+ * heap. Nothing else in the libraries uses these functions.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,10 +34,6 @@ static struct {
 } images[IMAGES];
 static size_t joined;
 
-/* The process that writes; what a forked child finds here of its parent's thread doesn't count. */
-static atomic_int writer;
-static _Thread_local bool writing __attribute__((tls_model("initial-exec")));
-
 void counts_join(void (*dump)(void), void (*reset)(void))
 {
 	if (joined == IMAGES)
@@ -48,20 +45,10 @@ void counts_join(void (*dump)(void), void (*reset)(void))
 /* After a reset they may be written again: by the parent of a vfork, after its child's _exit(). */
 static void keep(void)
 {
-	int self = (int)getpid();
-	int other = atomic_load(&writer);
-
-	if (writing)
-		return;
-	while (other == self || !atomic_compare_exchange_weak(&writer, &other, self))
-		other = atomic_load(&writer);
-	writing = true;
 	for (size_t i = 0; i < joined; i++) {
 		images[i].dump();
 		images[i].reset();
 	}
-	writing = false;
-	atomic_store(&writer, 0);
 }
 
 _Noreturn void __wrap_abort(void)
@@ -76,32 +63,20 @@ _Noreturn void __wrap__exit(int status)
 	_exit(status);
 }
 
-/* ---- The heap: a few names of files ---- */
+/* ---- The heap: a file's name at a time, gone when the file is; threads share a long ring ---- */
 
-static char room[1 << 16];
-static size_t used;
+#define ROOM 4096
+static char room[64][ROOM];
+static atomic_uint turn;
 
 void *__wrap_malloc(size_t size)
 {
-	void *block = room + used;
-
-	if (!writing)
-		return malloc(size);
-	size = (size + 15) & ~(size_t)15;
-	if (size > sizeof(room) - used)
-		return NULL;
-	used += size;
-	return block;
+	return size <= ROOM ? room[atomic_fetch_add(&turn, 1) % 64] : NULL;
 }
 
 void __wrap_free(void *block)
 {
-	char *p = block;
-
-	if (p >= room && p < room + sizeof(room))
-		used = 0;	/* there's one at a time */
-	else
-		free(block);
+	(void)block;
 }
 
 /* ---- The file: read as a whole, written as a whole; there's one at a time ---- */
@@ -113,6 +88,9 @@ static struct {
 	char bytes[1 << 20];
 } file;
 
+/* The process that has it: what a forked child finds here of its parent's thread doesn't count. */
+static atomic_int user;
+
 static bool is_ours(const FILE *stream)
 {
 	return (const void *)stream == &file;
@@ -120,10 +98,13 @@ static bool is_ours(const FILE *stream)
 
 FILE *__wrap_fdopen(int fd, const char *mode)
 {
+	int self = (int)getpid();
+	int other = atomic_load(&user);
 	ssize_t n;
 
-	if (!writing)
-		return fdopen(fd, mode);
+	(void)mode;
+	while (other == self || !atomic_compare_exchange_weak(&user, &other, self))
+		other = atomic_load(&user);
 	file.fd = fd;
 	file.at = 0;
 	file.size = 0;
@@ -181,5 +162,7 @@ int __wrap_fclose(FILE *stream)
 		return fclose(stream);
 	failed = file.changed && (pwrite(file.fd, file.bytes, file.size, 0) != (ssize_t)file.size ||
 				  ftruncate(file.fd, (off_t)file.size) != 0);
-	return close(file.fd) != 0 || failed ? EOF : 0;
+	failed = close(file.fd) != 0 || failed;
+	atomic_store(&user, 0);
+	return failed ? EOF : 0;
 }

@@ -49,6 +49,29 @@ on nothing "$scratch/program"
 [ "$status" != 77 ] || skip "seccomp filters can't be installed"
 lives_on "nothing refused"
 
+# Settings that acre run would refuse may come to the drop-in without it.
+cut=$(printf 'x%.0s' {1..1000})
+for setting in ACRE_GUARDS=canary ACRE_POLICY=middle ACRE_FAIL_AT=often ACRE_ARENA=lots ACRE_ARENA=1K \
+	ACRE_ARENA=2T "ACRE_ARENA=$cut"; do
+	on nothing "$setting" "$scratch/program"
+	cannot_begin "$setting" "${setting:0:100}"
+done
+on nothing ACRE_POLICY=good ACRE_GUARDS=random "$scratch/program"
+cannot_begin "random places in good fit" 'ACRE_GUARDS=random: random needs'
+on nothing ACRE_POLICY=first "$scratch/program"
+lives_on "the default policy by its name"
+
+# Statistics find their way without the copy of stderr: where there's none to be had, and where the
+# program closes it.
+status=0
+(
+	ulimit -n 40
+	exec env "LD_PRELOAD=$preload" "$scratch/program"
+) >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+lives_on "few file descriptors"
+on nothing bash -c 'for i in {64..90}; do eval "exec $i>&-"; done'
+lives_on "all copies closed"
+
 on reserve "$scratch/program"
 cannot_begin "no address space" 'ACRE_ARENA: the system refuses any'
 on reserve ACRE_ARENA=64M "$scratch/program"
