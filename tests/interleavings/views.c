@@ -31,8 +31,12 @@ static void work_and_leave(struct actor *actor)
 }
 
 /*
- * Walk, statistics and check while two others work.
+ * Walk, statistics and check while two others work. Blocks that stay all the while are met in each
+ * walk, whoever has their plot just then.
  */
+static struct piece staying[12];
+static unsigned met;
+
 static int step_on(const struct acre_block *block, void *user)
 {
 	const char **last = user;
@@ -41,6 +45,8 @@ static int step_on(const struct acre_block *block, void *user)
 	     (const void *)*last);
 	must(block->size, "a block of no size at %p", block->address);
 	*last = (const char *)block->address + block->size - 1;
+	for (unsigned i = 0; i < COUNT_OF(staying); i++)
+		met += block->address == staying[i].block && block->state == ACRE_LIVE;
 	stage.seen += block->plot && block->state == ACRE_LIVE;
 	return 0;
 }
@@ -52,11 +58,14 @@ static void view(struct actor *actor)
 		const char *last = NULL;
 		struct acre_stats stats;
 
+		met = 0;
 		must(acre_walk(stage.arena, step_on, &last) == 0, "the walk was cut short");
+		must(met == COUNT_OF(staying), "%u of %zu blocks", met, COUNT_OF(staying));
 		acre_stats(stage.arena, &stats);
-		must(stats.largest_free <= stats.free_bytes && stats.plots <= 4,
-		     "%zu bytes free, the largest %zu, %zu plots", stats.free_bytes,
-		     stats.largest_free, stats.plots);
+		must(stats.largest_free <= stats.free_bytes && stats.cached_bytes <= stats.size &&
+			     stats.plots <= 5,
+		     "%zu bytes free, the largest %zu, %zu cached, %zu plots", stats.free_bytes,
+		     stats.largest_free, stats.cached_bytes, stats.plots);
 		must_be_sound(stage.arena);
 		schedule_pause();
 	}
@@ -64,13 +73,24 @@ static void view(struct actor *actor)
 
 static void play_views(void)
 {
+	struct piece piece;
+
 	stage.arena = new_arena(MIB, &small_caches);
+	for (unsigned i = 0; i < COUNT_OF(staying); i++)
+		make(stage.arena, &staying[i], i % 4 ? 100 : 12000, &stage.dice);
+	/* Some of the main thread's own for the others to free, so that its plot is busy too. */
+	for (unsigned i = 0; i < 30; i++) {
+		make(stage.arena, &piece, 100, &stage.dice);
+		put(&piece);
+	}
 	stage.working = 2;
 	enter(work_and_leave);
 	enter(work_and_leave);
 	enter(view);
 	enter(empty_the_bag);
 	run_all();
+	for (unsigned i = 0; i < COUNT_OF(staying); i++)
+		drop(stage.arena, &staying[i]);
 	must_end_whole(stage.arena);
 }
 
