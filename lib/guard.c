@@ -165,6 +165,8 @@ static uint64_t take_paged(struct acre *arena, size_t size, size_t alignment)
 	place = end - room - 1;
 	place = commons_take_at(arena, at, place, granules);
 	if (place && !pages_forbid(base + end * GRANULE, arena->page * GRANULE)) {
+		/* The tag behind it was written, on a page that nobody has marked. */
+		dirt_mark(arena, place, granules);
 		commons_give(arena, place);
 		return 0;
 	}
@@ -251,8 +253,11 @@ static void release_oldest(struct acre *arena)
 	char *base = arena_base(arena);
 	uint64_t at = guard->oldest;
 	uint64_t size = heap_expect(base, at, 0, arena->key, TAG_CACHED);
+	uint64_t record = record_read(arena, at);
 
 	guard->oldest = behind(arena, at);
+	expect_untouched(arena, at, record == record_for(arena, at, request_of(record),
+							 record & RECORD_PAGED));
 	if (guard->kinds & ACRE_FILL)
 		expect_untouched(arena, at, all_are((char *)payload_at(base, at) + sizeof(uint64_t),
 						    (char *)record_of(arena, at), STALE));

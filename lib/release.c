@@ -40,7 +40,8 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 	at = offset / GRANULE - 1;
 	tag = tag_at(base, at);
 	size = tag_size(tag);
-	if (size > arena->size / GRANULE - at)
+	/* No such size, or no such plot. */
+	if (size > arena->size / GRANULE - at || tag_plot(tag) > plots_made(arena))
 		size = 0;
 	else if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
 		return at;

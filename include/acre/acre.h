@@ -94,7 +94,8 @@ enum acre_policy {
 				   ACRE_FILL, a write to them is caught when they leave */
 #define ACRE_RANDOM	0x8u	/* blocks lie in holes chosen at random; needs ACRE_FIRST_FIT */
 #define ACRE_GUARD_PAGES 0x10u	/* a request of a page or more ends, but for up to 15 bytes, at a
-				   page that can't be touched, up to 16,384 at a time; not with
+				   page that can't be touched, up to 16,384 at a time (acre_walk()
+				   tells of the block with that page and all); not with
 				   acre_create_at(), nor with ACRE_BUDDY */
 
 /* How an arena is to be. All zero means all defaults. */
