@@ -319,6 +319,13 @@ START_TEST(steps_do_not_grow_with_blocks)
 			must(steps <= bound, "%lu steps for %lu granules, %lu apart",
 			     (unsigned long)steps, (unsigned long)size, (unsigned long)apart);
 		}
+	/* A single granule, far from the start. */
+	make_index(UINT64_C(1) << 22, 1);
+	put((UINT64_C(1) << 22) - 1, 1);
+	fit_steps = 0;
+	ck_assert(fit_find(base, &fit, 1) == (UINT64_C(1) << 22) - 1);
+	must(fit_steps <= bound, "%lu steps to the only block", (unsigned long)fit_steps);
+	end_index();
 	steps = steps_with(60000, 34, 64);
 	must(steps > 16, "%lu steps: they aren't counted", (unsigned long)steps);
 }
