@@ -73,7 +73,6 @@ void acre_free_sized(struct acre *arena, void *block, size_t size)
 {
 	if (block) {
 		uint64_t at = release_expect(arena, block, "free_sized");
-
 		const struct tag *tag = tag_at(arena_base(arena), at);
 
 		if (!serves(arena, block, tag_size(tag), size))

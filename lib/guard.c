@@ -3,7 +3,6 @@
  */
 #include "guard.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "commons.h"
@@ -395,18 +394,6 @@ void *guard_resize(struct acre *arena, void *block, size_t size)
 	return fresh;
 }
 
-static int fault(char *base, uint64_t at, const char *what)
-{
-	struct line line = { 0 };
-
-	line_text(&line, "check: block ");
-	line_address(&line, payload_at(base, at));
-	line_text(&line, ": ");
-	line_text(&line, what);
-	report(&line);
-	return 1;
-}
-
 int guard_check(struct acre *arena)
 {
 	char *base = arena_base(arena);
@@ -419,11 +406,11 @@ int guard_check(struct acre *arena)
 		const char *what = state == TAG_LIVE ? fault_behind(arena, at) : NULL;
 
 		if (what)
-			faults += fault(base, at, what);
+			faults += heap_fault(base, at, what);
 		waiting += state == TAG_CACHED;
 	}
 	if (waiting != arena->guard.blocks + arena->guard.passing)
-		faults += fault(base, arena->guard.oldest,
-				"the quarantine that begins here counts other blocks than it has");
+		faults += heap_fault(base, arena->guard.oldest,
+				     "the quarantine that begins here counts other blocks than it has");
 	return faults;
 }

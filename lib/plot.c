@@ -195,7 +195,7 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 {
 	char *base = arena_base(arena);
 	/* Good fit's room is that of a block whose list may have some up to a 32nd larger. */
-	uint64_t least = size - size / 33;
+	uint64_t least = arena->policy == FIT_GOOD ? size - size / 33 : size;
 
 	for (unsigned i = lease_with(plot, 0, least); i < plot->leases;
 	     i = lease_with(plot, i + 1, least)) {
