@@ -91,6 +91,7 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	sums.used += arena->commons.used - arena->lease_granules;
 	sums.blocks += arena->commons.blocks - arena->leases;
 	stats->leases = arena->leases;
+	stats->search_steps = (size_t)arena->search_steps;
 	cached_blocks += arena->guard.blocks;
 	stats->cached_bytes += arena->guard.bytes;
 	end = arena->commons.end;

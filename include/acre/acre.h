@@ -219,6 +219,8 @@ struct acre_stats {
 	size_t plots;		/* plots held by threads now */
 	size_t leases;		/* spans of the commons held by plots */
 	size_t refusals;	/* requests answered with ENOMEM */
+	size_t search_steps;	/* index words and tags looked at to find a place in the commons;
+				   with ACRE_NO_CACHE that's all there is to search */
 };
 
 /* Fills *stats. O(free blocks + plots + pages). */
