@@ -97,6 +97,7 @@ static void ask(struct lab *lab)
 
 	lab_screen_line("acre lab: an empty heap of %zu bytes, first fit. Type help, or quit.",
 			lab->session.heap.size);
+	lab_draw(lab, LAB_NOWHERE);
 	lab_line_begin(lab_complete, &lab->session);
 	while (outcome != LAB_QUIT && (input = lab_line_ask(&line)) != LAB_END)
 		outcome = input == LAB_LINE ? lab_perform(lab, line) : LAB_DONE;

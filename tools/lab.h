@@ -65,7 +65,8 @@ __attribute__((format(printf, 2, 3))) enum lab_outcome lab_wrong(struct lab *lab
 enum lab_outcome lab_perform(struct lab *lab, const char *line);
 
 /*
- * Carries out all lines of a script, each shown first unless quiet; LAB_WRONG if some couldn't be.
+ * Carries out all lines of a script, each shown first; quiet: none is, nor what comes of it, and too
+ * many that are wrong end it. LAB_WRONG if some couldn't be carried out.
  * *lines is how many there were, *wrong how many of them weren't carried out.
  */
 enum lab_outcome lab_perform_all(struct lab *lab, FILE *file, const char *name, bool quiet,

@@ -11,6 +11,7 @@
 #include "lab_screen.h"
 
 #define WORDS_MOST	4u
+#define HELP_NARROW	60u	/* columns: below that a command's summary has a line of its own */
 #define SHOWN_MOST	40	/* characters of what's wrong */
 
 const struct lab_command lab_commands[] = {
@@ -94,6 +95,7 @@ enum lab_outcome lab_wrong(struct lab *lab, const char *format, ...)
 	} else {
 		FILE *text = lab_screen_text();
 
+		fprintf(text, "%sNot done:%s ", lab_style(LAB_ERROR), lab_style(LAB_PLAIN));
 		vfprintf(text, format, arguments);
 		lab_screen_say(0);
 	}
@@ -101,16 +103,13 @@ enum lab_outcome lab_wrong(struct lab *lab, const char *format, ...)
 	return LAB_WRONG;
 }
 
-/* What was typed, as it can be shown: short, and no control characters. */
+/* What was typed, if it's not too long to be shown. */
 static const char *shown(const char *word)
 {
 	static char text[SHOWN_MOST + 4];
 	size_t length = strlen(word);
 
 	snprintf(text, sizeof(text), "%.*s%s", SHOWN_MOST, word, length > SHOWN_MOST ? "..." : "");
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
 	return text;
 }
 
@@ -246,13 +245,19 @@ enum lab_outcome lab_perform(struct lab *lab, const char *line)
 /* "allocate SIZE    take a block of memory" */
 static void help_line(const struct lab_command *command)
 {
-	const unsigned column = 22;
-	char head[64];
+	bool narrow = lab_screen_columns() < HELP_NARROW;
+	unsigned column = narrow ? 4 : 22;
+	FILE *text = lab_screen_text();
+	int length = fprintf(text, "%s%s%s%s", lab_style(LAB_BOLD), command->name,
+			     *command->usage ? " " : "", command->usage);
 
-	snprintf(head, sizeof(head), "%s%s%s", command->name, *command->usage ? " " : "",
-		 command->usage);
-	fprintf(lab_screen_text(), "%s%-*s%s%s", lab_style(LAB_BOLD), (int)column, head,
-		lab_style(LAB_PLAIN), command->summary);
+	length -= (int)strlen(lab_style(LAB_BOLD));
+	fprintf(text, "%s", lab_style(LAB_PLAIN));
+	if (narrow)
+		putc('\n', text);
+	else
+		fprintf(text, "%*s", (int)column - length, "");
+	fprintf(text, "%s", command->summary);
 	lab_screen_say(column);
 }
 

@@ -1,11 +1,13 @@
 /*
  * The lab's line editor: see lab_edit.h.
  *
- * The terminal doesn't make a signal of Ctrl-C while a line is edited: it comes as a key, which ends
- * the line and leaves a note that it's abandoned. The user's own ~/.editrc is read first.
+ * The terminal doesn't make signals of keys while a line is edited: Ctrl-C comes as a key, which ends
+ * the line and leaves a note that it's abandoned; and Ctrl-Z, which raises its signal. The user's own ~/.editrc is
+ * read before that.
  */
 #include "lab_edit.h"
 
+#include <errno.h>
 #include <histedit.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +33,9 @@ static char *prompt(EditLine *of)
 	(void)of;
 	if (!*lab_style(LAB_BOLD))
 		return strcpy(text, LAB_PROMPT);
-	snprintf(text, sizeof(text), "%c%s%c" LAB_PROMPT "%c%s%c", ESCAPE_MARK, lab_style(LAB_BOLD),
-		 ESCAPE_MARK, ESCAPE_MARK, lab_style(LAB_PLAIN), ESCAPE_MARK);
+	/* The last character can't be a mark: libedit would leave out what's between the last two. */
+	snprintf(text, sizeof(text), "%c%s%c" LAB_PROMPT_WORD "%c%s%c ", ESCAPE_MARK,
+		 lab_style(LAB_BOLD), ESCAPE_MARK, ESCAPE_MARK, lab_style(LAB_PLAIN), ESCAPE_MARK);
 	return text;
 }
 
@@ -42,6 +45,14 @@ static unsigned char abandon(EditLine *of, int key)
 	(void)key;
 	abandoned = true;
 	return CC_NEWLINE;
+}
+
+static unsigned char suspend(EditLine *of, int key)
+{
+	(void)of;
+	(void)key;
+	raise(SIGTSTP);
+	return CC_REDISPLAY;
 }
 
 /* How many characters all of the words have in common at their start. */
@@ -75,13 +86,14 @@ static void show(char **words)
 static unsigned char put_in(EditLine *of, char **words, size_t typed)
 {
 	size_t length = words[0] ? common(words) : 0;
+	bool goes_on = words[0] && (words[1] || words[0][length - 1] == '/');
 	char rest[256];
 
 	if (!words[0])
 		return CC_ERROR;
 	if (length > typed || !words[1]) {
 		snprintf(rest, sizeof(rest), "%.*s%s", (int)(length - typed), words[0] + typed,
-			 words[1] ? "" : " ");
+			 goes_on ? "" : " ");
 		return el_insertstr(of, rest) == 0 ? CC_REFRESH : CC_ERROR;
 	}
 	show(words);
@@ -125,11 +137,15 @@ void lab_edit_begin(lab_completer *completer, void *user)
 	el_set(editor, EL_PROMPT_ESC, prompt, ESCAPE_MARK);
 	el_set(editor, EL_EDITOR, "emacs");
 	el_set(editor, EL_ADDFN, "acre-abandon", "Abandon the line", abandon);
+	el_set(editor, EL_ADDFN, "acre-suspend", "Stop the lab", suspend);
 	el_set(editor, EL_ADDFN, "acre-complete", "Complete the word", tab);
 	el_source(editor, NULL);
 	el_set(editor, EL_BIND, "^C", "acre-abandon", NULL);
 	el_set(editor, EL_BIND, "\t", "acre-complete", NULL);
+	el_set(editor, EL_BIND, "^Z", "acre-suspend", NULL);
 	el_set(editor, EL_SETTY, "-d", "-isig", NULL);
+	/* It puts the terminal right when it's stopped, goes on, or gets another size. */
+	el_set(editor, EL_SIGNAL, 1);
 }
 
 void lab_edit_end(void)
@@ -146,11 +162,14 @@ enum lab_input lab_edit_ask(const char **line)
 	HistEvent event;
 
 	abandoned = false;
+	errno = 0;
 	/* The terminal may have another size than when the last line was read. */
 	el_resize(editor);
 	got = el_gets(editor, &length);
-	if (abandoned)
+	if (abandoned || (!got && errno == EINTR)) {
+		puts("^C");
 		return LAB_ABANDONED;
+	}
 	if (!got || length <= 0) {
 		putchar('\n');
 		return LAB_END;

@@ -11,6 +11,7 @@
 #include "words.h"
 
 #define DEPTH_MOST	8u	/* scripts that load scripts */
+#define WRONG_MOST	10u	/* lines, and a file that's loaded isn't taken for a script */
 
 /* The line before it's carried out, as if it had been typed; a comment as it is. */
 static void echo(const char *line)
@@ -34,7 +35,8 @@ enum lab_outcome lab_perform_all(struct lab *lab, FILE *file, const char *name, 
 
 	*lines = *wrong = 0;
 	lab_screen_quiet(quiet);
-	while (outcome != LAB_QUIT && lab_line_read(file, &line, &room)) {
+	while (outcome != LAB_QUIT && !(quiet && *wrong == WRONG_MOST) &&
+	       lab_line_read(file, &line, &room)) {
 		lab->script = name;
 		lab->line = ++*lines;
 		lab->depth = outer.depth + 1;
@@ -71,8 +73,9 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	fclose(file);
 	if (outcome == LAB_QUIT)
 		return LAB_QUIT;
-	fprintf(lab_screen_text(), "Loaded %s: %lu line%s, %lu of them wrong.", words[0], lines,
-		lines == 1 ? "" : "s", wrong);
+	fprintf(lab_screen_text(), "Loaded %s: %lu line%s, %lu of them wrong%s.", words[0], lines,
+		lines == 1 ? "" : "s", wrong,
+		wrong == WRONG_MOST ? "; it may be no script of the lab" : "");
 	lab_screen_say(0);
 	lab_draw(lab, LAB_NOWHERE);
 	return outcome;

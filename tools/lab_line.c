@@ -41,9 +41,10 @@ int lab_line_read(FILE *file, char **line, size_t *room)
 		(*line)[--length] = '\0';
 	if (length && (*line)[length - 1] == '\r')
 		(*line)[--length] = '\0';
-	/* A line with a zero in it is none: it would look shorter than it is. */
-	if (strlen(*line) != (size_t)length)
-		(*line)[0] = '\1';
+	/* Any file may come as a script: what isn't text does no harm to the terminal, nor a 0 here. */
+	for (char *c = *line; c < *line + length; c++)
+		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
+			*c = '?';
 	return 1;
 }
 

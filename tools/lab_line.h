@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define LAB_PROMPT	"acre> "
+#define LAB_PROMPT_WORD	"acre>"
+#define LAB_PROMPT	LAB_PROMPT_WORD " "
 
 enum lab_input {
 	LAB_LINE,

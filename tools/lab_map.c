@@ -91,7 +91,7 @@ static void draw_live(const struct lab_session *session, const struct grid *grid
 		strcpy(name, "#");
 	printf("%s%s", lab_hue(number, marked), name);
 	for (size_t i = strlen(name); i < width; i++)
-		putchar('=');
+		putchar(*lab_style(LAB_PLAIN) ? ' ' : '=');
 	fputs(lab_style(LAB_PLAIN), stdout);
 }
 

@@ -71,11 +71,12 @@ void lab_pieces_say_split(FILE *text, enum acre_policy policy, const struct lab_
 		fprintf(text, "It was halved ");
 		say_times(text, halvings(hole->size, size));
 		fprintf(text, " down to %zu; free halves: ", size);
+		say_free_between(text, after, at + size, hole->offset + hole->size);
+		fprintf(text, ".");
 	} else {
-		fprintf(text, "Split %zu from %zu; free remains ", size, hole->size);
+		fprintf(text, "Split %zu from %zu;", size, hole->size);
+		lab_pieces_say_free_behind(text, after, at + size);
 	}
-	say_free_between(text, after, at + size, hole->offset + hole->size);
-	fprintf(text, ".");
 }
 
 void lab_pieces_say_free_behind(FILE *text, const struct lab_picture *after, size_t at)
@@ -83,9 +84,9 @@ void lab_pieces_say_free_behind(FILE *text, const struct lab_picture *after, siz
 	const struct lab_block *behind = lab_block_around(after, at);
 
 	if (behind && !behind->live)
-		fprintf(text, " Free remains %zu at %zu.", behind->size, behind->offset);
+		fprintf(text, " %zu remain free at %zu.", behind->size, behind->offset);
 	else
-		fprintf(text, " Nothing of it remains.");
+		fprintf(text, " nothing remains of it.");
 }
 
 static bool is_free_block(const struct lab_picture *picture, size_t at, size_t size)
@@ -114,21 +115,24 @@ static void merge_buddies(FILE *text, const struct lab_picture *before,
 {
 	size_t at = freed.offset;
 	size_t size = freed.size;
-	bool any = false;
+	size_t merges = 0;
 
 	while (size < merged->size && is_free_block(before, at ^ size, size)) {
-		fprintf(text, "%s buddy, %zu at %zu, ", any ? ", then with the next" :
-			"Merged with its", size, at ^ size);
+		const char *with = merges == 0 ? "Merged with its buddy" :
+				   merges == 1 ? "; what that made, with" : ", with";
+
+		fprintf(text, "%s %zu at %zu", with, size, at ^ size);
 		at &= ~size;
 		size *= 2;
-		fprintf(text, "into %zu at %zu", size, at);
-		any = true;
+		merges++;
 	}
+	if (merges)
+		fprintf(text, ": now %zu free at %zu", size, at);
 	if (at == 0 && !lab_block_around(before, size)) {
-		fprintf(text, any ? ": the whole heap." : "It is the whole heap.");
+		fprintf(text, merges ? ", the whole heap." : "It's the whole heap.");
 		return;
 	}
-	fprintf(text, any ? ". No further: " : "No merge: ");
+	fprintf(text, merges ? ". No further: " : "No merge: ");
 	say_buddy(text, before, at ^ size, size);
 	fprintf(text, ".");
 }

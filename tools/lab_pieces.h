@@ -17,7 +17,7 @@ void lab_pieces_say_split(FILE *text, enum acre_policy policy, const struct lab_
 void lab_pieces_say_merge(FILE *text, enum acre_policy policy, const struct lab_picture *before,
 			  const struct lab_picture *after, struct lab_block freed);
 
-/* What is free from this offset on, where something may have remained. */
+/* " 100 remain free at 300.", or that nothing does. */
 void lab_pieces_say_free_behind(FILE *text, const struct lab_picture *after, size_t at);
 
 /* A buddy grew over those above it. */

@@ -72,17 +72,17 @@ enum lab_outcome lab_do_stats(struct lab *lab, char **words)
 	end();
 	fprintf(label("heap"), "%zu bytes", session->heap.size);
 	end();
-	fprintf(label("in use"), "%zu in %zu block%s, of which %zu were asked for", sums.live,
+	fprintf(label("in use"), "%zu in %zu block%s; %zu were asked for", sums.live,
 		sums.live_blocks, sums.live_blocks == 1 ? "" : "s", session->asked);
 	end();
-	fprintf(label("at most"), "%zu", session->peak);
+	fprintf(label("peak"), "%zu", session->peak);
 	end();
 	fprintf(label("free"), "%zu in %zu hole%s, the largest %zu", sums.free, sums.holes,
 		sums.holes == 1 ? "" : "s", sums.largest);
 	end();
 	fprintf(label("fragmentation"), "%u%% = 1 - largest hole / free", lab_fragmentation(&sums));
 	end();
-	fprintf(label("requests"), "%zu, of which %zu were refused", session->requests,
+	fprintf(label("requests"), "%zu, %zu of them refused", session->requests,
 		session->refused);
 	end();
 	fprintf(label("search steps"), "%zu", lab_heap_steps(&session->heap));

@@ -24,14 +24,13 @@ static void say_name(FILE *text, size_t block)
 /* How many bytes a block has, and why it's not as many as were asked for. */
 static void say_size(FILE *text, enum acre_policy policy, size_t asked, size_t size)
 {
-	fprintf(text, "block of %zu", size);
+	fprintf(text, "a block of %zu (with a tag of %zu", size, LAB_TAG);
 	if (asked + LAB_TAG == size)
-		fprintf(text, ": with its tag of %zu", LAB_TAG);
+		fprintf(text, ").");
 	else if (policy == ACRE_BUDDY)
-		fprintf(text, ": with its tag of %zu, rounded up to a power of two", LAB_TAG);
+		fprintf(text, ", a power of two).");
 	else
-		fprintf(text, ": with its tag of %zu, rounded up to a multiple of %zu", LAB_TAG,
-			LAB_GRANULE);
+		fprintf(text, ", in units of %zu).", LAB_GRANULE);
 }
 
 static size_t size_now(const struct lab_change *change)
@@ -41,9 +40,9 @@ static size_t size_now(const struct lab_change *change)
 
 static void tell_allocated(FILE *text, enum acre_policy policy, const struct lab_change *change)
 {
-	fprintf(text, "%zu bytes at offset %zu (", change->op.size, change->now);
+	fprintf(text, "%zu bytes at offset %zu: ", change->op.size, change->now);
 	say_size(text, policy, change->op.size, size_now(change));
-	fprintf(text, ").\nFound ");
+	fprintf(text, "\nFound ");
 	lab_choice_say(text, policy, change);
 	lab_pieces_say_split(text, policy, &change->before, &change->after, change->now,
 			     size_now(change));
@@ -81,12 +80,12 @@ static void tell_moved(FILE *text, enum acre_policy policy, const struct lab_cha
 	const struct lab_block *hole = lab_block_around(&change->before, change->now);
 	struct lab_picture both;
 
-	fprintf(text, "%zu bytes at offset %zu now (", change->op.size, change->now);
+	fprintf(text, "%zu bytes, now at offset %zu: ", change->op.size, change->now);
 	say_size(text, policy, change->op.size, size_now(change));
-	fprintf(text, ").\n");
+	putc('\n', text);
 	if (policy != ACRE_BUDDY && hole->offset + hole->size == had->offset) {
-		fprintf(text, "It moved down from %zu, into the %zu free bytes before it: no other "
-			      "block was needed.", change->was, hole->size);
+		fprintf(text, "It moved down from %zu, into the %zu free bytes before it;",
+			change->was, hole->size);
 		lab_pieces_say_free_behind(text, &change->after, change->now + size_now(change));
 		return;
 	}
@@ -110,9 +109,9 @@ static void tell_resized(FILE *text, enum acre_policy policy, const struct lab_c
 		return;
 	}
 	size = size_now(change);
-	fprintf(text, "%zu bytes, still at offset %zu (", change->op.size, change->now);
+	fprintf(text, "%zu bytes, still at offset %zu: ", change->op.size, change->now);
 	say_size(text, policy, change->op.size, size);
-	fprintf(text, ").\n");
+	putc('\n', text);
 	if (size == had) {
 		fprintf(text, "Its block of %zu is right for that already: nothing changes.", had);
 	} else if (size > had) {
@@ -120,7 +119,7 @@ static void tell_resized(FILE *text, enum acre_policy policy, const struct lab_c
 		if (policy == ACRE_BUDDY) {
 			lab_pieces_say_doubled(text, change->was, had, size);
 		} else {
-			fprintf(text, "into the %zu free bytes behind it.",
+			fprintf(text, "into the %zu free bytes behind it;",
 				lab_block_around(&change->before, change->was + had)->size);
 			lab_pieces_say_free_behind(text, &change->after, change->now + size);
 		}
