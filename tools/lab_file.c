@@ -58,7 +58,7 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	bool quiet = lab_screen_is_quiet();
 	unsigned long lines, wrong;
 	enum lab_outcome outcome;
-	FILE *file;
+	FILE *file, *text;
 
 	if (lab->depth >= DEPTH_MOST)
 		return lab_wrong(lab, "%s isn't loaded: scripts load each other %u deep", words[0],
@@ -73,9 +73,11 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	fclose(file);
 	if (outcome == LAB_QUIT)
 		return LAB_QUIT;
-	fprintf(lab_screen_text(), "Loaded %s: %lu line%s, %lu of them wrong%s.", words[0], lines,
-		lines == 1 ? "" : "s", wrong,
-		wrong == WRONG_MOST ? "; it may be no script of the lab" : "");
+	text = lab_screen_text();
+	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lines == 1 ? "" : "s");
+	if (wrong)
+		fprintf(text, ", %lu of them wrong", wrong);
+	fprintf(text, wrong == WRONG_MOST ? "; it may be no script of the lab." : ".");
 	lab_screen_say(0);
 	lab_draw(lab, LAB_NOWHERE);
 	return outcome;

@@ -70,7 +70,8 @@ void lab_pieces_say_split(FILE *text, enum acre_policy policy, const struct lab_
 	if (policy == ACRE_BUDDY) {
 		fprintf(text, "It was halved ");
 		say_times(text, halvings(hole->size, size));
-		fprintf(text, " down to %zu; free halves: ", size);
+		fprintf(text, " down to %zu; free %s: ", size,
+			hole->size == size * 2 ? "half" : "halves");
 		say_free_between(text, after, at + size, hole->offset + hole->size);
 		fprintf(text, ".");
 	} else {
@@ -107,7 +108,7 @@ static void say_buddy(FILE *text, const struct lab_picture *picture, size_t at, 
 		return;
 	}
 	fprintf(text, "its buddy, %zu at %zu, is %s", size, at,
-		block == last && block->live ? "in use" : "split, and partly in use");
+		block == last && block->live ? "in use" : "split and partly in use");
 }
 
 static void merge_buddies(FILE *text, const struct lab_picture *before,
@@ -175,7 +176,8 @@ void lab_pieces_say_merge(FILE *text, enum acre_policy policy, const struct lab_
 
 void lab_pieces_say_doubled(FILE *text, size_t at, size_t had, size_t size)
 {
-	const char *separator = "by taking in its free buddies: ";
+	const char *separator = size == had * 2 ? "by taking in its free buddy " :
+						  "by taking in its free buddies ";
 
 	for (; had < size; had *= 2) {
 		fprintf(text, "%s%zu at %zu", separator, had, at + had);
@@ -193,7 +195,7 @@ void lab_pieces_say_tail(FILE *text, enum acre_policy policy, const struct lab_c
 	if (policy == ACRE_BUDDY) {
 		fprintf(text, "Halved ");
 		say_times(text, halvings(had, size));
-		fprintf(text, "; free halves: ");
+		fprintf(text, "; free %s: ", had == size * 2 ? "half" : "halves");
 	} else if (behind && !behind->live) {
 		fprintf(text, "Its tail merged with the %zu free behind it: ", behind->size);
 	} else {

@@ -3,6 +3,7 @@
  */
 #include "lab.h"
 #include "lab_screen.h"
+#include "lab_story.h"
 #include "words.h"
 
 enum lab_outcome lab_do_map(struct lab *lab, char **words)
@@ -14,8 +15,8 @@ enum lab_outcome lab_do_map(struct lab *lab, char **words)
 
 static void list_block(const struct lab_session *session, const struct lab_block *block)
 {
-	char name[LAB_NAME_MOST];
 	size_t number;
+	FILE *text;
 
 	if (!block->live) {
 		lab_screen_line("%10zu %10zu          %sfree%s", block->offset, block->size,
@@ -23,10 +24,11 @@ static void list_block(const struct lab_session *session, const struct lab_block
 		return;
 	}
 	number = lab_session_at(session, block->offset);
-	lab_name(number, name);
-	lab_screen_line("%10zu %10zu %8zu %s %s %s", block->offset, block->size,
-			session->items[number].asked, lab_hue(number, false), name,
-			lab_style(LAB_PLAIN));
+	text = lab_screen_text();
+	fprintf(text, "%10zu %10zu %8zu%*s", block->offset, block->size,
+		session->items[number].asked, *lab_style(LAB_PLAIN) ? 1 : 2, "");
+	lab_story_name(text, number);
+	lab_screen_say(0);
 }
 
 enum lab_outcome lab_do_list(struct lab *lab, char **words)

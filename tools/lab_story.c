@@ -13,12 +13,15 @@
 
 #define INDENT	3u
 
-static void say_name(FILE *text, size_t block)
+void lab_story_name(FILE *text, size_t block)
 {
 	char name[LAB_NAME_MOST];
 
 	lab_name(block, name);
-	fprintf(text, "%s %s %s ", lab_hue(block, false), name, lab_style(LAB_PLAIN));
+	if (*lab_style(LAB_PLAIN))
+		fprintf(text, "%s %s %s", lab_hue(block, false), name, lab_style(LAB_PLAIN));
+	else
+		fputs(name, text);
 }
 
 /* How many bytes a block has, and why it's not as many as were asked for. */
@@ -169,7 +172,8 @@ void lab_story_tell(const struct lab_session *session, const struct lab_change *
 		lab_screen_say(0);
 		return;
 	}
-	say_name(text, change->op.block);
+	lab_story_name(text, change->op.block);
+	fprintf(text, "%*s", *lab_style(LAB_PLAIN) ? 1 : 2, "");
 	if (change->op.verb == LAB_ALLOCATE)
 		tell_allocated(text, session->heap.policy, change);
 	else if (change->op.verb == LAB_FREE)

@@ -7,7 +7,12 @@
 #ifndef ACRE_LAB_STORY_H
 #define ACRE_LAB_STORY_H
 
+#include <stdio.h>
+
 #include "lab_session.h"
+
+/* A block's name, in its hue. */
+void lab_story_name(FILE *text, size_t block);
 
 /* The whole story. */
 void lab_story_tell(const struct lab_session *session, const struct lab_change *change);
