@@ -7,7 +7,6 @@
  */
 #include "lab_edit.h"
 
-#include <errno.h>
 #include <histedit.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,11 +161,12 @@ enum lab_input lab_edit_ask(const char **line)
 	HistEvent event;
 
 	abandoned = false;
-	errno = 0;
 	/* The terminal may have another size than when the last line was read. */
 	el_resize(editor);
+	/* Before the prompt is seen, so that what's typed at once is a key too. */
+	el_set(editor, EL_PREP_TERM, 1);
 	got = el_gets(editor, &length);
-	if (abandoned || (!got && errno == EINTR)) {
+	if (abandoned || (!got && lab_interrupted)) {
 		puts("^C");
 		return LAB_ABANDONED;
 	}
