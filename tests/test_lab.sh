@@ -247,7 +247,7 @@ verdict=ok
 [ "$status" = 1 ] && grep -q "self:1: $scratch/self isn't loaded: scripts load each other 8 deep" \
 	"$scratch/err" || verdict="status $status"
 result "$verdict" "a script that loads itself"
-yes | head -n 100 >"$scratch/yes"
+printf 'y%.0s\n' {1..100} >"$scratch/yes"
 script "load $scratch/yes" 'allocate 4'
 verdict=ok
 [ "$(wc -l <"$scratch/err")" = 10 ] || verdict="lines"
@@ -271,7 +271,7 @@ says() {
 	result "$verdict" "$name"
 }
 
-says "short names" 'a freed: the block of 32' 'a 20' 'd a' 'u' 'm' 'li' 'st' 'c' 'ran 3 1' 'p best'
+says "short names" 'a freed: the block of 32' 'a 20' 'd a' 'u' 'm' 'li' 'st' 'ch' 'ran 3 1' 'p best'
 says "other names" 'a 40 bytes, still at offset 0' 'malloc 20' 'realloc a 40' 'free a' exit
 says "blanks and tabs" 'a 20 bytes at offset 0' '   allocate	20   '
 says "a carriage return" 'a 20 bytes at offset 0' $'allocate 20\r'
@@ -279,12 +279,12 @@ says "units" 'a 2048 bytes .* b 3145728 bytes' 'heap 4M' 'allocate 2k' 'allocate
 says "policy tells" '^acre> policy first; there are first, next, best' policy
 says "heap is rounded up" 'An empty heap of 112 bytes' 'heap 100'
 says "a heap of the least size" '0 \.\.\.\. 16 bytes a cell' 'heap 64'
-says "a heap of 1G" 'a 1073741816 bytes .* 16777216 bytes a cell; 1 block' 'heap 1G' 'allocate 1073741816'
+says "a heap of 1G" 'a 1073741816 bytes .* 2097152 bytes a cell; 1 block' 'heap 1G' 'allocate 1073741816'
 says "buddies in a heap that's no power of two" '0 512 free 512 256 free 768 32 free' \
 	'policy buddy' 'heap 800' list
 says "a buddy beyond the end" 'the heap ends before its buddy would' 'policy buddy' 'heap 96' \
-	'allocate 24' 'allocate 24' 'allocate 24' 'free c'
-mapfile -t many < <(yes 'allocate 0' | head -n 28)
+	'allocate 24' 'allocate 24' 'allocate 24' 'free a'
+mapfile -t many < <(printf 'allocate 0%.0s\n' {1..28})
 says "names go on behind z" ' z 0 bytes at offset 400: .* aa 0 bytes .* ab 0 bytes at offset 432: ' \
 	'heap 1K' "${many[@]}"
 says "help" 'allocate SIZE .* An offset is a block.s distance' help
@@ -316,7 +316,7 @@ bad() {
 
 bad "unknown option" "unknown option '--colour'" --colour
 bad "a file without its option" "lab takes no 'first.lab'" first.lab
-bad "--script alone" '--script needs a value' --script
+bad "--script alone" '--script needs a file' --script
 bad "no such script" "--script '/none' can't be read: No such file" --script /none
 bad "no such script, with =" "--script '/none' can't be read: No such file" --script=/none
 bad "a folder" "is a folder" --script "$scratch"

@@ -18,8 +18,8 @@
 const char lab_usage[] =
 	"usage: acre lab [--script FILE] [--no-color]\n"
 	"\n"
-	"A heap to learn with: allocate, free, and see what the policies make of it. Type help there.\n"
-	"Without a terminal, commands are read from standard input.\n"
+	"A heap to learn with: allocate, free, and see what the policies make of it. 'help' there\n"
+	"lists its commands. Without a terminal, they are read from standard input.\n"
 	"\n"
 	"  --script FILE  carry out the commands in FILE, and end\n"
 	"  --no-color     no colours; nor are there where the variable NO_COLOR is set\n"
@@ -47,7 +47,7 @@ static struct wishes take_options(char **argv)
 		} else if (strcmp(*argv, "--script") == 0) {
 			wishes.script = *++argv;
 			if (!wishes.script)
-				complain(BAD_INPUT, "--script needs a value: see 'acre lab --help'");
+				complain(BAD_INPUT, "--script needs a file: see 'acre lab --help'");
 		} else if (**argv == '-') {
 			complain(BAD_INPUT, "unknown option '%s': see 'acre lab --help'", *argv);
 		} else {
@@ -85,7 +85,7 @@ static int run_script(struct lab *lab, FILE *file, const char *name)
 
 	lab_perform_all(lab, file, name, false, &lines, &wrong);
 	if (ferror(file))
-		complain(FAILED, "%s: %s", name, strerror(errno));
+		complain(BAD_INPUT, "%s can't be read: %s", name, strerror(errno));
 	return wrong ? FAILED : EXIT_SUCCESS;
 }
 

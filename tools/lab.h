@@ -57,6 +57,12 @@ struct lab_command {
 /* The commands, in the order of help, NULL at the end of their names. */
 extern const struct lab_command lab_commands[];
 
+/*
+ * The command of this name of so many characters, or the only one that begins so; else NULL. *count
+ * is how many it may be.
+ */
+const struct lab_command *lab_command_named(const char *name, size_t length, unsigned *count);
+
 /* Tells what's wrong with the line that's carried out. */
 __attribute__((format(printf, 2, 3))) enum lab_outcome lab_wrong(struct lab *lab,
 								   const char *format, ...);
@@ -65,8 +71,8 @@ __attribute__((format(printf, 2, 3))) enum lab_outcome lab_wrong(struct lab *lab
 enum lab_outcome lab_perform(struct lab *lab, const char *line);
 
 /*
- * Carries out all lines of a script, each shown first; quiet: none is, nor what comes of it, and too
- * many that are wrong end it. LAB_WRONG if some couldn't be carried out.
+ * Carries out all lines of a script, each shown first; quiet: none is, nor what comes of it, and
+ * too many that are wrong end it. LAB_WRONG if some couldn't be carried out.
  * *lines is how many there were, *wrong how many of them weren't carried out.
  */
 enum lab_outcome lab_perform_all(struct lab *lab, FILE *file, const char *name, bool quiet,

@@ -1,6 +1,6 @@
 /*
- * Choices: see lab_choice.h. The rule of each policy is applied to the picture before, and said only
- * where it leads to the block that was taken.
+ * Choices: see lab_choice.h. The rule of each policy is applied to the picture before, and said
+ * only where it leads to the block that was taken.
  */
 #include "lab_choice.h"
 

@@ -42,14 +42,14 @@ enum lab_outcome lab_do_compare(struct lab *lab, char **words)
 
 	(void)words;
 	if (lab_session_first(own) == own->op_count)
-		return lab_wrong(lab, "nothing was done to this heap yet: allocate some, or try random");
+		return lab_wrong(lab, "nothing was done to this heap yet: allocate, or try random");
 	lab_screen_line("%s%-6s %7s %6s %8s %5s %6s%s", lab_style(LAB_DIM), "policy", "refused",
 			"holes", "largest", "frag", "steps", lab_style(LAB_PLAIN));
 	for (int policy = ACRE_FIRST_FIT; policy <= ACRE_GOOD_FIT; policy++) {
 		struct lab_session other;
 
 		if (!lab_session_begin(&other, own->heap.size, (enum acre_policy)policy))
-			return lab_wrong(lab, "the system refuses a heap more: %s", strerror(errno));
+			return lab_wrong(lab, "the system refuses a heap: %s", strerror(errno));
 		follow(own, &other);
 		row(&other, policy == (int)own->heap.policy);
 		lab_session_end(&other);

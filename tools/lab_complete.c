@@ -81,23 +81,6 @@ static void add_files(struct words *words, const char *typed)
 	free(folder);
 }
 
-/* The command that the first word of the line is, or begins; NULL if it's none or several. */
-static const struct lab_command *command_of(const char *line, size_t length)
-{
-	const struct lab_command *found = NULL;
-
-	for (const struct lab_command *command = lab_commands; command->name; command++) {
-		if (strncmp(command->name, line, length) != 0)
-			continue;
-		if (strlen(command->name) == length)
-			return command;
-		if (found)
-			return NULL;
-		found = command;
-	}
-	return found;
-}
-
 char **lab_complete(void *user, const char *line, size_t *start)
 {
 	const struct lab_session *session = user;
@@ -106,6 +89,7 @@ char **lab_complete(void *user, const char *line, size_t *start)
 	const char *second = first + length + strspn(first + length, " \t");
 	const struct lab_command *command;
 	struct words words = { 0 };
+	unsigned several;
 
 	if (!first[length]) {
 		*start = (size_t)(first - line);
@@ -114,7 +98,7 @@ char **lab_complete(void *user, const char *line, size_t *start)
 		return words.text;
 	}
 	*start = (size_t)(second - line);
-	command = command_of(first, length);
+	command = lab_command_named(first, length, &several);
 	if (command && command->kind == LAB_FILE)
 		add_files(&words, second);
 	else if (command && !strpbrk(second, " \t") && command->kind == LAB_BLOCK)

@@ -75,9 +75,9 @@ static size_t find_block(struct lab *lab, const char *name)
 	if (block < session->item_count && session->items[block].live)
 		return block;
 	if (block < session->item_count) {
-		lab_wrong(lab, "%s is free already. In a program, to free or to resize it now would be a "
-			       "bug (a double free, a use after free), and acre would end it. The heap "
-			       "is as it was", name);
+		lab_wrong(lab, "%s is free already. In a program, to free or to resize it now "
+			       "would be a bug (a double free, a use after free), and acre would "
+			       "end it. The heap is as it was", name);
 		return LAB_NOBODY;
 	}
 	names = names_of_live(session);
@@ -118,10 +118,10 @@ enum lab_outcome lab_do_resize(struct lab *lab, char **words)
 static enum lab_outcome begin(struct lab *lab, size_t size, enum acre_policy policy)
 {
 	if (!lab_session_heap(&lab->session, size, policy))
-		return lab_wrong(lab, "the system refuses a heap of %zu bytes: %s: give a smaller one",
-				 size, strerror(errno));
-	fprintf(lab_screen_text(), "An empty heap of %zu bytes, %s%s.", size, words_of_policy(policy),
-		policy == ACRE_BUDDY ? " system" : " fit");
+		return lab_wrong(lab, "the system refuses a heap of %zu bytes: %s: give a smaller "
+				      "one", size, strerror(errno));
+	fprintf(lab_screen_text(), "An empty heap of %zu bytes, %s%s.", size,
+		words_of_policy(policy), policy == ACRE_BUDDY ? " system" : " fit");
 	lab_screen_say(0);
 	lab_draw(lab, LAB_NOWHERE);
 	return LAB_DONE;
@@ -185,6 +185,8 @@ enum lab_outcome lab_do_undo(struct lab *lab, char **words)
 		return LAB_WRONG;
 	while (undone < steps && lab_session_undo(&lab->session, &first, &count))
 		undone++;
+	if (!undone && errno)
+		return lab_wrong(lab, "the system refuses a heap: %s", strerror(errno));
 	if (!undone)
 		return lab_wrong(lab, "there's nothing to undo");
 	text = lab_screen_text();

@@ -1,9 +1,9 @@
 /*
  * The lab's line editor: see lab_edit.h.
  *
- * The terminal doesn't make signals of keys while a line is edited: Ctrl-C comes as a key, which ends
- * the line and leaves a note that it's abandoned; and Ctrl-Z, which raises its signal. The user's own ~/.editrc is
- * read before that.
+ * The terminal doesn't make signals of keys while a line is edited: Ctrl-C comes as a key, which
+ * ends the line and leaves a note that it's abandoned; and so does Ctrl-Z, which raises its signal.
+ * The user's own ~/.editrc is read before that.
  */
 #include "lab_edit.h"
 
@@ -32,7 +32,7 @@ static char *prompt(EditLine *of)
 	(void)of;
 	if (!*lab_style(LAB_BOLD))
 		return strcpy(text, LAB_PROMPT);
-	/* The last character can't be a mark: libedit would leave out what's between the last two. */
+	/* A mark can't come last: libedit would leave out what's between the last two. */
 	snprintf(text, sizeof(text), "%c%s%c" LAB_PROMPT_WORD "%c%s%c ", ESCAPE_MARK,
 		 lab_style(LAB_BOLD), ESCAPE_MARK, ESCAPE_MARK, lab_style(LAB_PLAIN), ESCAPE_MARK);
 	return text;
@@ -120,10 +120,12 @@ static unsigned char tab(EditLine *of, int key)
 	return code;
 }
 
-void lab_edit_begin(lab_completer *completer, void *user)
+bool lab_edit_begin(lab_completer *completer, void *user)
 {
 	HistEvent event;
 
+	if (!isatty(STDOUT_FILENO))
+		return false;
 	complete = completer;
 	complete_user = user;
 	editor = el_init("acre", stdin, stdout, stderr);
@@ -145,6 +147,7 @@ void lab_edit_begin(lab_completer *completer, void *user)
 	el_set(editor, EL_SETTY, "-d", "-isig", NULL);
 	/* It puts the terminal right when it's stopped, goes on, or gets another size. */
 	el_set(editor, EL_SIGNAL, 1);
+	return true;
 }
 
 void lab_edit_end(void)

@@ -35,7 +35,7 @@ enum lab_outcome lab_perform_all(struct lab *lab, FILE *file, const char *name, 
 
 	*lines = *wrong = 0;
 	lab_screen_quiet(quiet);
-	while (outcome != LAB_QUIT && !(quiet && *wrong == WRONG_MOST) &&
+	while (outcome != LAB_QUIT && !lab_interrupted && !(quiet && *wrong == WRONG_MOST) &&
 	       lab_line_read(file, &line, &room)) {
 		lab->script = name;
 		lab->line = ++*lines;
@@ -59,6 +59,7 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	unsigned long lines, wrong;
 	enum lab_outcome outcome;
 	FILE *file, *text;
+	int error;
 
 	if (lab->depth >= DEPTH_MOST)
 		return lab_wrong(lab, "%s isn't loaded: scripts load each other %u deep", words[0],
@@ -67,10 +68,11 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	if (!file)
 		return lab_wrong(lab, "%s can't be read: %s", words[0], strerror(errno));
 	outcome = lab_perform_all(lab, file, words[0], true, &lines, &wrong);
+	error = ferror(file) ? errno : 0;
 	lab_screen_quiet(quiet);
-	if (ferror(file))
-		outcome = lab_wrong(lab, "%s can't be read: %s", words[0], strerror(errno));
 	fclose(file);
+	if (error)
+		return lab_wrong(lab, "%s can't be read: %s", words[0], strerror(error));
 	if (outcome == LAB_QUIT)
 		return LAB_QUIT;
 	text = lab_screen_text();
@@ -106,8 +108,9 @@ enum lab_outcome lab_do_save(struct lab *lab, char **words)
 
 	if (!file)
 		return lab_wrong(lab, "%s can't be written: %s", words[0], strerror(errno));
-	fprintf(file, "# A heap of " PACKAGE_STRING "'s lab: for its load, or acre lab --script.\n"
-		"policy %s\nheap %zu\n", words_of_policy(session->heap.policy), session->heap.size);
+	fputs("# A heap of " PACKAGE_STRING "'s lab: for its load, or acre lab --script.\n", file);
+	fprintf(file, "policy %s\n", words_of_policy(session->heap.policy));
+	fprintf(file, "heap %zu\n", session->heap.size);
 	for (size_t i = first; i < session->op_count; i++)
 		write_op(file, &session->ops[i]);
 	failed = ferror(file);

@@ -107,7 +107,7 @@ bool lab_heap_open(struct lab_heap *heap, size_t size, enum acre_policy policy)
 		.policy = policy,
 		.flags = ACRE_NO_CACHE | ACRE_NO_PURGE,
 	};
-	/* A buddy's range is cut into powers of two: the first must have room for all that's shown. */
+	/* Buddies' range is cut into powers of two: the first must hold all that's shown. */
 	size_t whole = power_above(size);
 
 	heap->arena = acre_create(whole + whole / 16 + SPARE, &options);

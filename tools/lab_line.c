@@ -6,7 +6,6 @@
  */
 #include "lab_line.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -41,65 +40,48 @@ int lab_line_read(FILE *file, char **line, size_t *room)
 		(*line)[--length] = '\0';
 	if (length && (*line)[length - 1] == '\r')
 		(*line)[--length] = '\0';
-	/* Any file may come as a script: what isn't text does no harm to the terminal, nor a 0 here. */
+	/* Any file may come as a script: what isn't text is to do no harm to the terminal. */
 	for (char *c = *line; c < *line + length; c++)
 		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
 			*c = '?';
 	return 1;
 }
 
-#ifdef ACRE_LIBEDIT
-
-void lab_line_begin(lab_completer *complete, void *user)
-{
-	catch_interrupts();
-	lab_edit_begin(complete, user);
-}
-
-void lab_line_end(void)
-{
-	lab_edit_end();
-}
-
-enum lab_input lab_line_ask(const char **line)
-{
-	fflush(stdout);
-	lab_interrupted = 0;
-	return lab_edit_ask(line);
-}
-
-#else
-
+static bool editing;
 static char *plain;
 static size_t plain_room;
 
 void lab_line_begin(lab_completer *complete, void *user)
 {
-	(void)complete;
-	(void)user;
 	catch_interrupts();
+	editing = lab_edit_begin(complete, user);
 }
 
 void lab_line_end(void)
 {
+	if (editing)
+		lab_edit_end();
 	free(plain);
 }
 
-enum lab_input lab_line_ask(const char **line)
+static enum lab_input ask_plainly(const char **line)
 {
 	printf("%s" LAB_PROMPT "%s", lab_style(LAB_BOLD), lab_style(LAB_PLAIN));
 	fflush(stdout);
-	lab_interrupted = 0;
 	if (lab_line_read(stdin, &plain, &plain_room)) {
 		*line = plain;
 		return LAB_LINE;
 	}
 	putchar('\n');
-	if (lab_interrupted && errno == EINTR) {
-		clearerr(stdin);
-		return LAB_ABANDONED;
-	}
-	return LAB_END;
+	if (!lab_interrupted)
+		return LAB_END;
+	clearerr(stdin);
+	return LAB_ABANDONED;
 }
 
-#endif
+enum lab_input lab_line_ask(const char **line)
+{
+	fflush(stdout);
+	lab_interrupted = 0;
+	return editing ? lab_edit_ask(line) : ask_plainly(line);
+}

@@ -1,6 +1,6 @@
 /*
- * Where the lab's lines come from: a person at a terminal, with editing, history and completion where
- * the lab was built with libedit; or a script.
+ * Where the lab's lines come from: a person at a terminal, with editing, history and completion
+ * where the lab was built with libedit; or a script.
  */
 #ifndef ACRE_LAB_LINE_H
 #define ACRE_LAB_LINE_H
@@ -19,8 +19,8 @@ enum lab_input {
 };
 
 /*
- * What may come at the end of a line so far, for completion: an array of new strings with NULL at its
- * end, itself new, of what would replace all from *start on.
+ * What may come at the end of a line so far, for completion: an array of new strings with NULL at
+ * its end, itself new, of what would replace all from *start on.
  */
 typedef char **lab_completer(void *user, const char *line, size_t *start);
 

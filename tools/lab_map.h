@@ -5,8 +5,8 @@
  *	   0 a======b=====c=========..........
  *	 512 ......d===:...e=====.............
  *
- * A block's cells begin with its name, and have its hue or '='; a dot is free, and ':' is where a free block begins behind
- * another, as buddies may. A cell with parts of several blocks is '+'.
+ * A block's cells begin with its name, and have its hue or '='; a dot is free, and ':' is where a
+ * free block begins behind another, as buddies may. A cell with parts of several blocks is '+'.
  */
 #ifndef ACRE_LAB_MAP_H
 #define ACRE_LAB_MAP_H

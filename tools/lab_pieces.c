@@ -24,8 +24,9 @@ void lab_pieces_add_split(struct lab_picture *picture, enum acre_policy policy,
 	}
 }
 
-/* "1024 at 1024, 512 at 512": the free blocks from an offset up to another; how many. */
-static size_t say_free_between(FILE *text, const struct lab_picture *picture, size_t from, size_t to)
+/* "1024 at 1024, 512 at 512": the free blocks from an offset up to another. */
+static void say_free_between(FILE *text, const struct lab_picture *picture, size_t from,
+			     size_t to)
 {
 	size_t count = 0;
 
@@ -36,7 +37,6 @@ static size_t say_free_between(FILE *text, const struct lab_picture *picture, si
 			fprintf(text, "%s%zu at %zu", count++ ? ", " : "", block->size,
 				block->offset);
 	}
-	return count;
 }
 
 static size_t halvings(size_t from, size_t to)

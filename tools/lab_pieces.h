@@ -1,6 +1,6 @@
 /*
- * How blocks are cut, and how free ones merge, in words. `after` is the picture behind what is told;
- * blocks that it doesn't have aren't told of.
+ * How blocks are cut, and how free ones merge, in words: those that the pictures before and after
+ * have.
  */
 #ifndef ACRE_LAB_PIECES_H
 #define ACRE_LAB_PIECES_H

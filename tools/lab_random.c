@@ -102,7 +102,7 @@ static void walk(struct lab *lab, uint64_t steps, uint64_t seed)
 
 		step(&lab->session, &live, &dice, &tally, steps <= TOLD_MOST ? &change : NULL);
 		if (steps <= TOLD_MOST)
-			lab_story_tell_short(&lab->session, &change);
+			lab_story_tell_short(&change);
 		lab_change_end(&change);
 	}
 	fprintf(lab_screen_text(), "%s%llu random steps, seed %llu: %zu allocated, %zu freed, %zu "

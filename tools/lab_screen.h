@@ -38,8 +38,8 @@ void lab_screen_quiet(bool quiet);
 bool lab_screen_is_quiet(void);
 
 /*
- * Text to be shown when lab_screen_say() is called: its first line from the left, what is broken off
- * it after so many blanks.
+ * Text to be shown when lab_screen_say() is called: its first line from the left, what is broken
+ * off it after so many blanks.
  */
 FILE *lab_screen_text(void);
 void lab_screen_say(unsigned indent);

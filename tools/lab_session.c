@@ -302,6 +302,7 @@ bool lab_session_undo(struct lab_session *session, struct lab_op *first, size_t 
 	size_t heap;
 	uint32_t command = session->ops[cut].command;
 
+	errno = 0;
 	if (!cut)
 		return false;
 	*undone = 0;

@@ -81,8 +81,9 @@ void lab_session_resize(struct lab_session *session, size_t block, size_t size,
 void lab_change_end(struct lab_change *change);
 
 /*
- * Goes back to before the last command that changed something, whose first operation is stored, with
- * the number of them. False if there's none.
+ * Goes back to before the last command that changed something, whose first operation is stored,
+ * with the number of them. False, and nothing has changed, if there's none (errno is 0), or if the
+ * system refuses the memory.
  */
 bool lab_session_undo(struct lab_session *session, struct lab_op *first, size_t *count);
 

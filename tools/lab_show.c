@@ -101,8 +101,8 @@ enum lab_outcome lab_do_check(struct lab *lab, char **words)
 	fflush(stdout);
 	faults = acre_check(lab->session.heap.arena);
 	if (faults || spoilt)
-		return lab_wrong(lab, "%d faults in the heap's structures, %zu blocks that don't hold "
-				      "what was written to them: report this", faults, spoilt);
+		return lab_wrong(lab, "%d faults in the heap's structures, %zu blocks that don't "
+				      "hold what was written to them: report this", faults, spoilt);
 	lab_screen_line("Sound: no faults, and each block holds what was written to it.");
 	return LAB_DONE;
 }

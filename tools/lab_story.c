@@ -183,15 +183,16 @@ void lab_story_tell(const struct lab_session *session, const struct lab_change *
 	lab_screen_say(INDENT);
 }
 
-void lab_story_tell_short(const struct lab_session *session, const struct lab_change *change)
+void lab_story_tell_short(const struct lab_change *change)
 {
 	static const char *const verbs[] = {
-		[LAB_ALLOCATE] = "allocate", [LAB_FREE] = "de_allocate", [LAB_RESIZE] = "reallocate",
+		[LAB_ALLOCATE] = "allocate",
+		[LAB_FREE] = "de_allocate",
+		[LAB_RESIZE] = "reallocate",
 	};
 	char name[LAB_NAME_MOST];
 	FILE *text;
 
-	(void)session;
 	if (lab_screen_is_quiet())
 		return;
 	text = lab_screen_text();
@@ -206,9 +207,9 @@ void lab_story_tell_short(const struct lab_session *session, const struct lab_ch
 	if (change->op.refused) {
 		fprintf(text, "%sno room%s", lab_style(LAB_ERROR), lab_style(LAB_PLAIN));
 	} else if (change->op.verb == LAB_FREE) {
-		size_t mark = lab_story_mark(change);
+		const struct lab_block *hole = lab_block_around(&change->after, change->was);
 
-		fprintf(text, "%zu free at %zu", lab_block_around(&change->after, mark)->size, mark);
+		fprintf(text, "%zu free at %zu", hole->size, hole->offset);
 	} else {
 		lab_name(change->op.block, name);
 		fprintf(text, "%s has %zu at %zu", name, size_now(change), change->now);
