@@ -367,7 +367,9 @@ def main():
             commands.append(f"allocate {asked}")
             said = model.allocate(asked)
         elif verb == "de_allocate":
-            name = dice.choice(live)
+            # The newest often: a hole where the last block ended is next fit's border case.
+            name = dice.choice(live + [name_of(model.names - 1)] * (len(live) // 3))
+            name = name if name in live else live[0]
             commands.append(f"de_allocate {name}")
             said = model.de_allocate(name)
         else:
