@@ -176,7 +176,7 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 	struct acre *arena = cache->arena;
 	unsigned parked;
 
-	if (!arena->depot.chunks || !lock_try(&arena->depot.lock))
+	if (!count || !arena->depot.chunks || !lock_try(&arena->depot.lock))
 		return 0;
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
 	drop_oldest(cache, class, parked);
