@@ -28,11 +28,9 @@
 #include <unistd.h>
 
 #include "budget.h"
-#include "fail_at.h"
-#include "names.h"
-#include "policies.h"
 #include "private.h"
 #include "report.h"
+#include "words.h"
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -103,18 +101,16 @@ static void start(void)
 	note_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
-	if (guards && !names_guards(guards, &options.guards))
-		give_up("ACRE_GUARDS=", guards, NAMES_GUARDS_ADVICE);
-	if (policy && policy_named(policy) < 0)
-		give_up("ACRE_POLICY=", policy, "not a policy; give " POLICY_NAMES);
-	if (policy)
-		options.policy = (enum acre_policy)policy_named(policy);
+	if (guards && !words_guards(guards, &options))
+		give_up("ACRE_GUARDS=", guards, WORDS_GUARDS);
+	if (policy && !words_policy(policy, &options))
+		give_up("ACRE_POLICY=", policy, WORDS_POLICY);
 	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
 		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
 	if (options.guards & ACRE_GUARD_PAGES && options.policy == ACRE_BUDDY)
 		give_up("ACRE_GUARDS=", guards, "pages can't be had with the policy buddy");
-	if (fail_at && fail_at_parse(fail_at, &options) != 0)
-		give_up("ACRE_FAIL_AT=", fail_at, FAIL_AT_ADVICE);
+	if (fail_at && !words_fail_at(fail_at, &options))
+		give_up("ACRE_FAIL_AT=", fail_at, WORDS_FAIL_AT);
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");

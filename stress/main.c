@@ -9,7 +9,7 @@
  */
 #include "stress.h"
 
-#include "policies.h"
+#include "words.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -66,7 +66,7 @@ static void usage(FILE *stream)
 		"  --seconds S      the time for each scenario, from 1 (default 5)\n"
 		"  --seed N         where the random sequences begin (default 1)\n"
 		"  --arena SIZE     bytes, with K, M or G (default: the scenario's choice)\n"
-		"  --policy NAME    the arenas' policy: " POLICY_NAMES "\n"
+		"  --policy NAME    the arenas' policy: " WORDS_POLICIES "\n"
 		"                   (default first)\n"
 		"  --help           this text\n\n"
 		"Exit status: 0 all sound, 1 a fault was found, 2 wrong usage.\n", MOST_THREADS);
@@ -106,11 +106,11 @@ static uint64_t read_number(const char *option, const char *text, uint64_t least
 
 static enum acre_policy read_policy(const char *name)
 {
-	int policy = policy_named(name);
+	struct acre_options options;
 
-	if (policy < 0)
-		misused("--policy", name, "there is none of this name; give " POLICY_NAMES);
-	return (enum acre_policy)policy;
+	if (!words_policy(name, &options))
+		misused("--policy", name, "there is none of this name; give " WORDS_POLICIES);
+	return options.policy;
 }
 
 static void choose(struct outcome *outcomes, const char *name)

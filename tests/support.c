@@ -3,7 +3,7 @@
  */
 #include "support.h"
 
-#include "policies.h"
+#include "words.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -151,10 +151,10 @@ struct acre_options both[2] = {
 enum acre_policy policy_under_test(void)
 {
 	const char *name = getenv("ACRE_TEST_POLICY");
-	int policy = name ? policy_named(name) : ACRE_FIRST_FIT;
+	struct acre_options options = { .policy = ACRE_FIRST_FIT };
 
-	must(policy >= 0, "ACRE_TEST_POLICY=%s", name);
-	return (enum acre_policy)policy;
+	must(!name || words_policy(name, &options), "ACRE_TEST_POLICY=%s", name);
+	return options.policy;
 }
 
 static __attribute__((constructor)) void choose_policy(void)

@@ -77,7 +77,7 @@ done
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 for policy in '' First first-fit 0 all 'best '; do
-	complains "--policy '$policy'" 2 "--policy '$policy' is not a policy: give first, next" \
+	complains "--policy '$policy'" 2 "--policy '$policy' is not a policy; give first, next" \
 		run --policy "$policy" -- true
 done
 complains "--policy alone" 2 'needs a value' run --policy
