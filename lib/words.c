@@ -46,6 +46,40 @@ bool words_policy(const char *text, struct acre_options *options)
 	return policy;
 }
 
+bool words_policies(const char *text, unsigned *set)
+{
+	unsigned all = 0;
+
+	if (strcmp(text, "all") == 0) {
+		for (const struct word *policy = policies; policy->text; policy++)
+			all |= 1u << policy->value;
+		*set = all;
+		return true;
+	}
+	for (;;) {
+		size_t length = strcspn(text, ",");
+		const struct word *policy = find(policies, text, length);
+
+		if (!policy)
+			return false;
+		all |= 1u << policy->value;
+		if (!text[length])
+			break;
+		text += length + 1;
+	}
+	*set = all;
+	return true;
+}
+
+const char *words_of_policy(enum acre_policy policy)
+{
+	const struct word *word = policies;
+
+	while (word->text && word->value != (unsigned)policy)
+		word++;
+	return word->text;
+}
+
 bool words_guards(const char *text, struct acre_options *options)
 {
 	unsigned all = 0;

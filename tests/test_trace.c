@@ -96,6 +96,7 @@ static void add_random(struct script *script, struct dice *dice, uint32_t thread
 		break;
 	case TRACE_REALLOC:
 		event.block = script->live[roll(dice) % script->live_count];
+		event.size += event.size == 0;
 		break;
 	case TRACE_FREE:
 		which = roll(dice) % script->live_count;
@@ -365,6 +366,7 @@ START_TEST(senseless_events_are_refused)
 		{ { TRACE_MALLOC, 0, 0, 9, 1 }, { TRACE_MALLOC, 2, 0, 9, 1 }, "out of turn" },
 		{ { TRACE_MALLOC, 0, 0, 9, 1 }, { TRACE_MALLOC, 0, 0, TRACE_SIZE, 1 }, "a size" },
 		{ { TRACE_MALLOC, 0, 0, 9, 1 }, { TRACE_REALLOC, 0, 0, TRACE_SIZE, 1 }, "a size" },
+		{ { TRACE_MALLOC, 0, 0, 9, 1 }, { TRACE_REALLOC, 0, 0, 0, 1 }, "to nothing" },
 	};
 	struct file *file = begin("senseless");
 	struct trace_fault fault;
@@ -426,7 +428,7 @@ int main(void)
 	tcase_add_test(format, a_changed_byte_is_refused);
 	tcase_add_test(format, what_follows_the_end_is_refused);
 	tcase_add_test(format, chunks_keep_their_order);
-	tcase_add_loop_test(format, senseless_events_are_refused, 0, 6);
+	tcase_add_loop_test(format, senseless_events_are_refused, 0, 7);
 	tcase_add_test(format, random_payloads_do_no_harm);
 	suite_add_tcase(suite, format);
 	return run_suite(suite);

@@ -6,8 +6,10 @@
 #define ACRE_COMMANDS_H
 
 /* Options of a subcommand, for its part of 'acre --help'. */
+extern const char replay_usage[];
 extern const char run_usage[];
 
+int replay(char **argv);
 int run(char **argv);
 
 #endif

@@ -135,6 +135,8 @@ static bool verify_event(struct trace *trace, struct sizes *sizes, const struct 
 		return blame(fault, offset, "an alignment that none can have");
 	if (code->kind != CODE_REFUSED && bytes >= TRACE_SIZE)
 		return blame(fault, offset, "a size that no block can have");
+	if (code->kind == CODE_REALLOC && bytes == 0)
+		return blame(fault, offset, "a realloc to nothing, which is a free");
 	if (code->kind == CODE_REALLOC || code->kind == CODE_FREE) {
 		if (code->first >= sizes->count ||
 		    *(size = &sizes->size[sizes->count - 1 - code->first]) == DEAD)
