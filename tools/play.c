@@ -83,7 +83,9 @@ void play_note_end(struct acre *arena, struct play_result *result)
 /* What is looked at after each event. */
 static void measure(struct play *play, const struct trace_event *event)
 {
+	const struct play_plan *plan = play->plan;
 	struct play_result *result = play->result;
+	bool peak = play->event == plan->trace->peak_event;
 	const char *block = event->kind == TRACE_REFUSED ? NULL : play->blocks[event->block];
 
 	if (block && event->kind != TRACE_FREE) {
@@ -93,10 +95,11 @@ static void measure(struct play *play, const struct trace_event *event)
 		if (end > result->extent)
 			result->extent = end;
 	}
-	if (play->event == play->plan->trace->peak_event)
+	if (peak)
 		play_note_peak(play->arena, result);
-	if (play->plan->every && play->event % play->plan->every == 0)
-		play->plan->look(play, play->plan->user);
+	if (plan->every && (play->event % plan->every == 0 || peak ||
+			    play->event + 1 == plan->trace->events))
+		plan->look(play, plan->user);
 }
 
 static void refused(struct play *play)

@@ -30,7 +30,8 @@ struct play_plan {
 	bool threads;
 	bool until_refused;		/* the first refusal ends it */
 	bool measured;			/* else just time, events and refusals are found out */
-	/* In one sequence: called after each event with a number that's a multiple of this; 0 = never. */
+	/* In one sequence: called after each event whose number is a multiple of this, and when the
+	   program holds most, and at the end; 0 = never. */
 	uint64_t every;
 	void (*look)(const struct play *play, void *user);
 	void *user;

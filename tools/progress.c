@@ -50,6 +50,7 @@ void progress_begin(unsigned parts)
 	const struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND };
 	struct sigaction before;
 
+	atomic_store_explicit(&interrupted, false, memory_order_relaxed);
 	now.parts = parts;
 	now.part = 0;
 	now.terminal = isatty(STDERR_FILENO);

@@ -10,7 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So many parts are to come. From now on a first SIGINT interrupts the work, a second one kills. */
+/*
+ * So many parts are to come. From now on a first SIGINT interrupts the work, a second one kills; what
+ * was interrupted before is forgotten.
+ */
 void progress_begin(unsigned parts);
 
 /* The next part, by its name. */

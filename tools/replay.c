@@ -11,6 +11,7 @@
 #include "budget.h"
 #include "commands.h"
 #include "complain.h"
+#include "page.h"
 #include "play.h"
 #include "progress.h"
 #include "words.h"
@@ -324,10 +325,39 @@ static void examine(const struct request *request, const struct trace *trace, st
 	play_timed(&plan, &row->result);
 }
 
+/* The page of those policies that are all known. */
+static void report(struct page *page, const struct request *request, const struct trace *trace,
+		   const struct row *rows, unsigned count)
+{
+	struct page_policy policies[POLICIES];
+	unsigned known = 0;
+	bool written;
+
+	for (unsigned i = 0; i < count; i++)
+		if (rows[i].arena && rows[i].result.complete)
+			policies[known++] = (struct page_policy){ rows[i].policy, rows[i].arena,
+								  rows[i].result };
+	if (!known) {
+		page_abandon(page);
+		puts("no page is written, since no policy could be examined");
+		return;
+	}
+	/* Those that are known go onto a page even if the others were interrupted. */
+	progress_begin(1);
+	progress_part("report");
+	progress_expect(known);
+	written = page_write(page, trace, request->arena, policies, known);
+	progress_end();
+	printf("\n%s: %s\n", request->report, written ? "the page is written" :
+							"no page is written: interrupted");
+}
+
 int replay(char **argv)
 {
 	const struct request request = parse(argv);
 	struct row rows[POLICIES];
+	struct page page = { 0 };
+	bool interrupted = false;
 	struct trace trace;
 	unsigned count = 0;
 
@@ -344,19 +374,23 @@ int replay(char **argv)
 		if (request.size)
 			check_first_call(&request, &trace, (enum acre_policy)policy);
 	}
+	if (request.report)
+		page_open(&page, request.report);
 	print_trace(&trace);
 	print_head(&request);
 	progress_begin(count);
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count && !interrupted; i++) {
 		fflush(stdout);
 		examine(&request, &trace, &rows[i]);
 		progress_end();
-		if (progress_interrupted()) {
+		interrupted = progress_interrupted();
+		if (interrupted)
 			print_interrupted(&rows[i], &trace);
-			break;
-		}
-		print_row(&rows[i], &trace);
+		else
+			print_row(&rows[i], &trace);
 	}
+	if (request.report)
+		report(&page, &request, &trace, rows, count);
 	trace_free(&trace);
-	return progress_interrupted() ? INTERRUPTED : EXIT_SUCCESS;
+	return interrupted || progress_interrupted() ? INTERRUPTED : EXIT_SUCCESS;
 }
