@@ -47,6 +47,9 @@ int acre_check(struct acre *arena)
 		faults += plot_check(arena, plot);
 		lock_drop(&plot->lock);
 	}
+	lock_take(&arena->depot.lock);
+	faults += depot_check(arena);
+	lock_drop(&arena->depot.lock);
 	lock_take(&arena->lock);
 	broken = heap_check(arena_base(arena), &arena->commons);
 	faults += broken;

@@ -104,6 +104,7 @@ static void lock_arena(struct acre *arena)
 {
 	uint32_t locked = 0;
 
+	lock_seize(&arena->depot.lock);
 	for (;;) {
 		while (locked < plots_made(arena))
 			lock_seize(&plot_at(arena, ++locked)->lock);
@@ -122,6 +123,7 @@ static void unlock_arena(struct acre *arena)
 	lock_yield(&arena->lock);
 	for (uint32_t id = arena->plots_seized; id; id--)
 		lock_yield(&plot_at(arena, id)->lock);
+	lock_yield(&arena->depot.lock);
 }
 
 /*
@@ -146,6 +148,8 @@ static void orphan_plots(struct acre *arena)
 					      memory_order_relaxed);
 			continue;
 		}
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed))
+			depot_threads(arena, -1);
 		atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 		plot->orphan = true;
 		plot->next_idle = arena->idle_plot;
