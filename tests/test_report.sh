@@ -140,7 +140,7 @@ names_are_text() {
 	for program in "$scratch"/*\<b\>*; do :; done
 	"$acre" run --record "$scratch/odd" -- "$program" '</script>' '<b id=oops>' $'\xff\xc3\xa9' &&
 		write --policy first --arena 1M "$scratch/odd" && ran &&
-		! grep -q -E '<b( |>)' "$scratch/dom" && grep -q 'id="program">.*&lt;/script&gt; &lt;b id=oops&gt; ?é' "$scratch/dom"
+		! grep -q '<b id="*oops' "$scratch/dom" && grep -q 'id="program">.*&lt;/script&gt; &lt;b id=oops&gt; ?é' "$scratch/dom"
 }
 
 result "a page is written" write "$source/traces/sqlite3.acretrace"
