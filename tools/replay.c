@@ -1,6 +1,8 @@
 /*
  * acre replay: plays a trace on arenas of one's own, one for each policy, and says what each made of
  * it: how large an arena it needed, how far memory was in pieces, how long it took.
+ *
+ * Figures go to standard output, the bar and complaints to standard error.
  */
 #include <errno.h>
 #include <inttypes.h>
