@@ -134,9 +134,9 @@ START_TEST(the_smallest_by_threads)
 END_TEST
 
 /* A trace of random calls by a few threads; every block that isn't freed stays. */
-static void make_random(struct trace *trace, size_t calls, uint32_t threads)
+static void make_random(struct trace *trace, size_t calls, uint32_t threads, int number)
 {
-	struct dice dice = dice_from(next_seed());
+	struct dice dice = dice_from(next_seed() + (uint64_t)number);
 	struct trace_writer *writer = malloc(sizeof(*writer));
 	uint64_t *live = calloc(calls, sizeof(*live));
 	struct trace_fault fault;
@@ -253,7 +253,7 @@ START_TEST(figures_are_right)
 	struct play_result result;
 	struct model model;
 
-	make_random(&trace, SCALE(2000, 700), 3);
+	make_random(&trace, SCALE(2000, 700), 3, _i);
 	work_out(&plan, &model);
 	result = played(&plan);
 	ck_assert(result.complete);
@@ -280,7 +280,7 @@ START_TEST(random_calls_by_threads)
 				  .measured = true };
 	struct play_result result;
 
-	make_random(&trace, SCALE(20000, 2000), SCALE(100, 12));
+	make_random(&trace, SCALE(20000, 2000), SCALE(100, 12), _i);
 	result = played(&plan);
 	ck_assert(result.complete);
 	ck_assert_uint_eq(result.events, trace.events);
@@ -302,7 +302,7 @@ START_TEST(nothing_can_be_played)
 	struct play_bounds bounds;
 	struct play_result result;
 
-	make_random(&trace, 0, 1);
+	make_random(&trace, 0, 1, _i);
 	plan.threads = _i;
 	result = played(&plan);
 	ck_assert(result.complete);

@@ -128,6 +128,15 @@ threads_are_recorded() {
 		}' "$scratch/calls"
 }
 
+# Of blocks that all threads want at the same address.
+the_same_place_is_recorded() {
+	ended 7 "$known" same 4000 &&
+		[ "$(count '^[1-4] malloc #[0-9]+ 700001$')" = 16000 ] &&
+		[ "$(count '^[1-4] realloc #[0-9]+ 1400001$')" = 8000 ] &&
+		! awk '$2 == "malloc" { block[$3] } $2 == "free" { delete block[$3] } END { for (b in block) print b }' \
+			"$scratch/calls" | grep -x -F -f <(sed -n 's/.*malloc \(#[0-9]*\) 700001$/\1/p' "$scratch/calls")
+}
+
 threads_are_numbered() {
 	"$acre" replay --policy first --arena 64M "$trace" | grep ' of 13 threads, ' >/dev/null
 }
@@ -225,6 +234,7 @@ result "refused calls" refusals_are_recorded
 result "threads that free each other's blocks" threads_are_recorded
 result "a number for each thread" threads_are_numbered
 result "their order can have been" threads_can_be_replayed
+result "threads at one place" the_same_place_is_recorded
 result "2,000 short threads" short_threads_share_segments
 result "they share the room for notes" notes_stay_small
 result "a forked child" children_are_left_out

@@ -2,7 +2,7 @@
  * Makes calls of malloc and its family that its test knows, between a malloc of BEGIN and one of END:
  * what the process does for itself lies outside.
  *
- *	known calls | refused | threads N | fork | kill | run PROGRAM [ARGUMENT]... | many N
+ *	known calls | refused | threads N | same N | fork | kill | run PROGRAM [ARGUMENT]... | many N
  */
 #include <errno.h>
 #include <malloc.h>
@@ -104,17 +104,30 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static void threads(size_t generations)
+static void together(void *(*body)(void *))
 {
 	pthread_t thread[LANES];
 
-	for (size_t g = 0; g < generations; g++) {
-		for (size_t i = 0; i < LANES; i++)
-			if (pthread_create(&thread[i], NULL, work, (void *)i) != 0)
-				abort();
-		for (size_t i = 0; i < LANES; i++)
-			pthread_join(thread[i], NULL);
+	for (size_t i = 0; i < LANES; i++)
+		if (pthread_create(&thread[i], NULL, body, (void *)i) != 0)
+			abort();
+	for (size_t i = 0; i < LANES; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* Blocks so large that no thread keeps them: what one frees is what the next one gets. */
+static size_t same_rounds;
+
+static void *work_same(void *unused)
+{
+	for (size_t i = 0; i < same_rounds; i++) {
+		char *block = must(get(700001));
+
+		if (i % 2)
+			block = must(realloc(block, 1400001));
+		put(block);
 	}
+	return unused;
 }
 
 static void children(void)
@@ -159,7 +172,10 @@ int main(int argc, char **argv)
 	else if (strcmp(what, "refused") == 0)
 		refusals();
 	else if (strcmp(what, "threads") == 0 && argc > 2)
-		threads((size_t)atoi(argv[2]));
+		for (int i = 0; i < atoi(argv[2]); i++)
+			together(work);
+	else if (strcmp(what, "same") == 0 && argc > 2 && (same_rounds = (size_t)atoi(argv[2])))
+		together(work_same);
 	else if (strcmp(what, "fork") == 0)
 		children();
 	else if (strcmp(what, "many") == 0 && argc > 2)
