@@ -415,7 +415,8 @@ static size_t cache_most(const struct land *land)
 {
 	size_t most = land->range / 16 < (size_t)1 << 20 ? land->range / 16 : (size_t)1 << 20;
 
-	return land->options.cache_bytes ? land->options.cache_bytes : most;
+	/* The default's share in the depot comes on top. */
+	return land->options.cache_bytes ? land->options.cache_bytes : most + most / 8 * 3;
 }
 
 static void verify_stats(const struct land *land)

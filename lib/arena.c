@@ -102,7 +102,9 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
 	depot->bytes_most = clamp(size / 32, 0, DEPOT_BYTES);
 	depot->share = clamp(arena->cache_bytes / 8 * 3, 0, depot->bytes_most);
-	arena->cache_bytes -= depot->share;
+	/* Who sets a bound gets it for cache and depot together. */
+	if (cache_bytes)
+		arena->cache_bytes -= depot->share;
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8 - depot->bytes_most;
 	/* Without room in the caches, each request arrives where it's counted. */
 	cache_plan_init(&arena->plan, arena->fail_at ?

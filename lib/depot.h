@@ -11,8 +11,8 @@
  *	               +-------------------+     +-------------------+
  *
  * Chunks lie in an array of the arena's own, touched as far as it was ever in use. What the depot
- * may hold is bounded by the array and in bytes: each thread with a cache leaves it a share of its
- * cache_bytes, and takes that along when it goes. No request is refused for what lies here:
+ * may hold is bounded by the array and in bytes: three eighths of cache_bytes for each thread with a
+ * cache, which takes its share along when it goes. No request is refused for what lies here:
  * supply_reclaim() empties the depot before, as do acre_flush() and acre_trim(). Blocks in it have
  * the state and the stamp of cached ones.
  *
