@@ -116,7 +116,7 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 		return commons_take_at(arena, at, place, size);
 	} else {
 		/* A small block comes here only when its thread has no plot: not worth a page. */
-		at = size < arena->page ? 0 : commons_find(arena, whole);
+		at = size < arena->page || whole == size ? 0 : commons_find(arena, whole);
 		if (!at) {
 			whole = size;
 			at = commons_find(arena, whole);

@@ -120,10 +120,11 @@ another_version() {
 }
 
 # A replay of minutes, in a job of its own, which a shell else starts deaf to the signal; once it says
-# that it has begun, SIGINT ends it with what's known.
+# that it has begun, SIGINT ends it with what's known. It comes to timeout, which passes it on: a second
+# one would end acre at once.
 start_long() {
 	set -m
-	timeout 300 "$acre" replay "$@" "$scratch/long" >"$scratch/out" 2>"$scratch/err" </dev/null &
+	timeout --foreground 300 "$acre" replay "$@" "$scratch/long" >"$scratch/out" 2>"$scratch/err" </dev/null &
 	job=$!
 	set +m
 	for _ in {1..600}; do
@@ -136,7 +137,7 @@ start_long() {
 interrupted() {
 	local status=0
 	start_long || return
-	kill -INT -- "-$job"
+	kill -INT "$job"
 	wait "$job" || status=$?
 	[ "$status" = 130 ] && grep -q '^[a-z]* *interrupted' "$scratch/out" && [ ! -s "$scratch/err" ]
 }
@@ -144,7 +145,7 @@ interrupted() {
 no_page_then() {
 	local status=0
 	start_long --report "$scratch/pages/page.html" || return
-	kill -INT -- "-$job"
+	kill -INT "$job"
 	wait "$job" || status=$?
 	[ "$status" = 130 ] && grep -q 'no page is written' "$scratch/out" &&
 		[ -z "$(ls -A "$scratch/pages")" ]

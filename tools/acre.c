@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
 	{ "replay", replay, replay_usage },
 	{ "run", run, run_usage },
+	{ "lab", lab, lab_usage },
 };
 
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
