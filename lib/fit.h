@@ -166,7 +166,10 @@ bool fit_has(char *base, const struct fit *fit, uint64_t at);
 /* The number of faults in the index of so many free blocks; a line for each. */
 int fit_check(char *base, const struct fit *fit, uint64_t blocks);
 
-/* Index words and tags that this thread has looked at so far, in whatever index. */
+/*
+ * Index words and tags that this thread's searches have looked at so far, in whatever index; where
+ * changes look at the same words by the same functions, these too.
+ */
 extern _Thread_local uint64_t fit_steps;
 
 #endif

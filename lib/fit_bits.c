@@ -28,7 +28,7 @@ void bits_set(uint64_t *bits, uint64_t n, uint64_t i)
 		uint64_t *word = &bits[i / WORD];
 		uint64_t was = *word;
 
-		STEP();
+		STEP_OF_CHANGE();
 		*word |= UINT64_C(1) << i % WORD;
 		n = bits_words(n);
 		if (was || n == 1)
@@ -43,7 +43,7 @@ bool bits_clear(uint64_t *bits, uint64_t n, uint64_t i)
 	for (;;) {
 		uint64_t *word = &bits[i / WORD];
 
-		STEP();
+		STEP_OF_CHANGE();
 		*word &= ~(UINT64_C(1) << i % WORD);
 		n = bits_words(n);
 		if (*word || n == 1)

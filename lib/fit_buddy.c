@@ -165,7 +165,7 @@ bool fit_buddy_has(char *base, const struct fit *fit, uint64_t at, uint64_t size
 	unsigned k = log_of(size);
 	uint64_t i = number_of(fit, at, k);
 
-	STEP();
+	STEP_OF_CHANGE();
 	return i < width(fit, k) && bits_has(map_of(base, fit, k), i);
 }
 

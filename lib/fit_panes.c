@@ -130,7 +130,7 @@ static uint64_t place_in(const struct fit *fit, uint64_t pane, uint64_t bits)
 /* A maximum is at least size; false if it was that before, and so are those above. */
 static bool raised(uint32_t *max, uint32_t size)
 {
-	STEP();
+	STEP_OF_CHANGE();
 	if (*max >= size)
 		return false;
 	*max = size;
@@ -163,7 +163,7 @@ static uint32_t largest_in(char *base, const struct fit *fit, uint64_t pane, uin
 	for (; bits && found < enough; bits &= bits - 1) {
 		uint32_t other = fit_saturated(tag_size(tag_at(base, place_in(fit, pane, bits))));
 
-		STEP();
+		STEP_OF_CHANGE();
 		if (other > found)
 			found = other;
 	}
@@ -175,7 +175,7 @@ static bool lowered(uint32_t *max, const uint32_t *child, uint32_t size)
 {
 	uint32_t found = child[0];
 
-	STEP();
+	STEP_OF_CHANGE();
 	if (*max > size)
 		return false;
 	for (unsigned k = 1; k < FAN; k++)

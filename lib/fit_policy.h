@@ -46,6 +46,12 @@ _Noreturn void fit_overwritten(char *base, uint64_t at);
 /* A line about a fault of the index; returns 1, the number of faults it is. */
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should);
 
+/* A step of a search; of a change, which is counted only for the tests that hold the bounds. */
 #define STEP() (fit_steps++)
+#ifdef ACRE_COUNT_STEPS
+#define STEP_OF_CHANGE() (fit_steps++)
+#else
+#define STEP_OF_CHANGE() ((void)0)
+#endif
 
 #endif
