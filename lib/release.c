@@ -9,6 +9,7 @@
 #include "commons.h"
 #include "plot.h"
 #include "purge.h"
+#include "registry.h"
 #include "report.h"
 
 /* What is wrong with a block whose tag isn't that of a live one. */
@@ -33,8 +34,7 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 
 	if (offset >= arena->size || offset / GRANULE <= arena->commons.start ||
 	    offset >= atomic_load_explicit(&arena->committed, memory_order_relaxed))
-		report_misuse(call, block, "it doesn't lie in this arena; was it allocated "
-					   "elsewhere, or on the stack?");
+		registry_foreign(arena, block, call);
 	if (offset % GRANULE)
 		report_misuse(call, block, "no block begins here: it isn't aligned to 16");
 	at = offset / GRANULE - 1;

@@ -203,6 +203,16 @@ struct acre_block {
 int acre_walk(struct acre *arena, int (*visit)(const struct acre_block *block, void *user),
 	      void *user);
 
+/*
+ * The arena that this address lies in: in a block, or in what the arena keeps for itself. NULL if it
+ * lies in none.
+ *
+ * Never waits, also while other threads create and destroy arenas. If the caller's use of the
+ * address doesn't keep the arena from being destroyed meanwhile, the answer may be out of date when
+ * it comes. O(the most arenas that were alive at once).
+ */
+struct acre *acre_of(const void *address);
+
 /* The arena under malloc when the program runs on libacre-malloc.so, else NULL. */
 struct acre *acre_default(void);
 
