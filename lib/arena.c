@@ -150,6 +150,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	arena->key = make_key(arena->serial);
 	size_plots(arena, options->cache_bytes);
 	lock_init(&arena->lock, RANK_COMMONS);
+	waiting_init(arena, options->rcu_bytes);
 	if (!lay_out(arena))
 		return NULL;
 	if (mapped && arena->flags & ACRE_HUGE_PAGES)
@@ -256,10 +257,15 @@ static void show_all(struct acre *arena)
 
 int acre_destroy(struct acre *arena)
 {
-	if (!arena || arena == acre_default() || !registry_withdraw(arena)) {
+	if (!arena || arena == acre_default() || acre_of(arena) != arena) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (!waiting_end(arena)) {
+		errno = EDEADLK;
+		return -1;
+	}
+	registry_withdraw(arena);
 	show_all(arena);
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		lock_end(&plot_at(arena, id)->lock);

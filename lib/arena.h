@@ -8,7 +8,8 @@
  *	                dirt.h  fit.h     both committed as the commons grow
  *
  * Everything refers to everything else by offsets from base, but for the caches, each of which
- * belongs to one thread of one process, and the list of the process's arenas.
+ * belongs to one thread of one process, what waits for a grace period there (waiting.h), and the
+ * list of the process's arenas.
  *
  * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones
  * take the end of the commons while it's free, so they never cut the free range.
@@ -24,6 +25,7 @@
 #include "heap.h"
 #include "lock.h"
 #include "sizes.h"
+#include "waiting.h"
 
 #define ARENA_LEAST	((size_t)64 << 10)
 #define ARENA_MOST	((uint64_t)1 << 40)
@@ -58,6 +60,8 @@ struct acre {
 	uint64_t plot_most;		/* granules: a plot's largest block */
 	uint64_t lease_least;		/* granules */
 	struct cache_plan plan;
+	size_t rcu_bytes;		/* most bytes that are to wait for grace periods */
+	size_t rcu_batch;		/* and those that make one begin early */
 
 	/* Under the registry's lock. */
 	struct acre *next;
@@ -73,7 +77,15 @@ struct acre {
 	uint64_t leases;
 	uint64_t lease_granules;
 
+	/* Under waiting_lock. */
+	struct lock waiting_lock;
+	struct queue queues[FLAVORS];	/* what threads without a plot handed in */
+
+	struct grace graces[FLAVORS];
+	const struct waiting_hooks *_Atomic waiting_hooks;
+
 	/* Anyone's. */
+	_Atomic uint64_t waiting_bytes;	/* in queues, and of strays */
 	_Atomic uint32_t plots;		/* made so far, in use or idle; see plots_made() */
 	_Atomic uint64_t caches_granted;
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */

@@ -68,8 +68,7 @@ static void send_to_commons(struct acre *arena, const uint64_t *places, unsigned
 	lock_drop(&arena->lock);
 }
 
-/* Cached blocks go back, owner by owner; under the lock of the cache's plot. */
-static void give(struct cache *cache, uint64_t *places, unsigned count)
+void cache_give(struct cache *cache, uint64_t *places, unsigned count)
 {
 	struct acre *arena = cache->arena;
 
@@ -112,7 +111,7 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	/* Nobody else looks at entries, but for who salvages them, under the lock. */
 	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
 	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
-	give(cache, places, count);
+	cache_give(cache, places, count);
 }
 
 /* All but the newest blocks of a bin go back; under the lock of the cache's plot. */
@@ -254,7 +253,7 @@ void cache_salvage(struct cache *cache)
 			uint64_t at = place_of(base_of(cache), block);
 
 			if (salvageable(arena, block))
-				give(cache, &at, 1);
+				cache_give(cache, &at, 1);
 		}
 	cache_reset(cache);
 }

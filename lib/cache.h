@@ -245,6 +245,9 @@ void *cache_refill(struct cache *cache, unsigned class);
 /* Puts a verified block of just the class's size; false if the cache can't hold it. */
 bool cache_keep(struct cache *cache, void *block, unsigned class);
 
+/* Cached blocks go back, owner by owner; under the lock of the cache's plot, whoever holds it. */
+void cache_give(struct cache *cache, uint64_t *places, unsigned count);
+
 /* Gives back all that the cache holds. */
 void cache_flush(struct cache *cache);
 

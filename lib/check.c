@@ -44,8 +44,12 @@ int acre_check(struct acre *arena)
 
 		lock_take(&plot->lock);
 		faults += plot_check(arena, plot);
+		faults += waiting_check(arena, plot);
 		lock_drop(&plot->lock);
 	}
+	lock_take(&arena->waiting_lock);
+	faults += waiting_check(arena, NULL);
+	lock_drop(&arena->waiting_lock);
 	lock_take(&arena->lock);
 	broken = heap_check(arena_base(arena), &arena->commons);
 	faults += broken;

@@ -261,7 +261,8 @@ static int check_block(char *base, const struct heap *heap, uint64_t at, uint64_
 	enum tag_state state = tag_state(tag);
 	int faults = 0;
 
-	if (state != TAG_LIVE && state != TAG_CACHED && state != TAG_FREE && state != TAG_LEASE)
+	if (state != TAG_LIVE && state != TAG_CACHED && state != TAG_FREE && state != TAG_LEASE &&
+	    state != TAG_WAITING && state != TAG_STRAY)
 		faults += fault(base, at, "its state is none");
 	if (state != TAG_LEASE && tag_plot(tag) != heap->plot)
 		faults += fault(base, at, "its tag names another owner");

@@ -19,6 +19,9 @@ static const char *cause_of(char *base, uint64_t at, uint32_t key)
 
 	if (tag_state(tag) == TAG_FREE)
 		return "it is free already; look for a double free";
+	if ((tag_state(tag) == TAG_WAITING || tag_state(tag) == TAG_STRAY) &&
+	    tag_sound(base, at, key))
+		return "it was handed to acre_free_rcu() before; look for a double free";
 	if (tag_state(tag) == TAG_CACHED && tag_sound(base, at, key))
 		return "it was freed before; look for a double free";
 	return "no block begins here, or its tag was overwritten; look for a write past the end of "

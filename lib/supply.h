@@ -7,7 +7,8 @@
  *	4  reclaim: the thread's own cache, those of threads that are gone, the inboxes of all
  *	   plots, wholly free leases; then 2 and 3 again
  *	5  free blocks in the leases of other plots
- *	6  NULL
+ *	6  what waits for a grace period is hurried up (waiting.h), if there is any; then 2 to 5 again
+ *	7  NULL
  *
  * So no free block is held hostage by a thread that sleeps or is gone; only what other threads'
  * caches hold stays out of reach.
@@ -27,7 +28,7 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 /* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if none. */
 uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment);
 
-/* Step 6: empties the cache, counts a refusal, sets errno to ENOMEM, and returns NULL. */
+/* Step 7: empties the cache, counts a refusal, sets errno to ENOMEM, and returns NULL. */
 void *supply_refuse(struct acre *arena, struct cache *cache);
 
 /* Step 4. cache may be cache_none. */

@@ -67,7 +67,7 @@ static struct plot *new_plot(struct acre *arena)
 		return NULL;
 	SHADOW_SHOW(plot, arena->plot_bytes);
 	memset(plot, 0, offsetof(struct plot, room));
-	lock_init(&plot->lock, id);
+	lock_init(&plot->lock, RANK_PLOT(id));
 	plot->id = id;
 	cache_init(&plot->cache, arena, plot);
 	/* Release, to the acquire in plots_made(): the plot is set up. */

@@ -1,0 +1,71 @@
+/*
+ * Queue: blocks that wait for a grace period, in the order in which they were handed in.
+ *
+ * Readers may still look at a block that waits, so its payload isn't for links. The queue has chunks
+ * of its own: arrays with 4 bytes for each block (the low half of its place; the high one is the
+ * chunk's), linked by their places:
+ *
+ *	first                                                          last
+ *	+------+---------------------+      +------+----------+- - - - +
+ *	| next | places ............ | ---> | next | places . |        |
+ *	+------+---------------------+      +------+----------+- - - - +
+ *	          ^ taken                                ^ count
+ *
+ *	freed <= due <= marked <= added: positions, counted from the arena's creation
+ *	   |       |       |        `-- the end
+ *	   |       |       `-- a grace period has begun for what's in front
+ *	   |       `-- and has ended for that
+ *	   `-- the start
+ *
+ * A chunk is a block of the arena, too, and waits like those in it; its heap is the queue's owner,
+ * or the commons. It's freed when it has been read.
+ *
+ * A queue belongs to a plot and is guarded by its lock, or to the arena and is guarded by
+ * waiting_lock; the caller of each of these holds that.
+ */
+#ifndef ACRE_QUEUE_H
+#define ACRE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct acre;
+struct plot;
+
+struct queue {
+	uint64_t first, last;		/* places of chunks, 0 = none */
+	uint64_t added, marked, due, freed;
+	uint64_t number;		/* of the grace period of `marked` */
+	uint64_t stale;			/* what was due when that began, and may be so still */
+	uint64_t bytes;			/* payload of the blocks in it */
+	uint64_t chunks, chunk_bytes;
+};
+
+/* How large chunks are in an arena of this size; granules. */
+uint64_t queue_chunk(size_t arena_size);
+
+/* Adds the block at `at`, whose tag says that it waits. False if there's no room for a chunk. */
+bool queue_add(struct acre *arena, struct plot *plot, struct queue *queue, uint64_t at);
+
+/* A grace period with this number has begun. */
+void queue_mark(struct queue *queue, uint64_t number);
+
+/* All up to this number have ended: what's marked for them is due. */
+void queue_ripen(struct queue *queue, uint64_t number);
+
+/*
+ * Takes out blocks in front of `until`, at most due, the oldest first, and chunks that were read; the
+ * last chunk only if it's to go. So many places at most; all are as live then, for the caller to
+ * free. Returns how many.
+ */
+unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places,
+		    unsigned most, bool last);
+
+/* Adds the blocks and chunks in the queue. */
+void queue_count(const struct queue *queue, size_t *blocks, size_t *bytes);
+
+/* The number of faults; a line for each. */
+int queue_check(struct acre *arena, const struct queue *queue);
+
+#endif
