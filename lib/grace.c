@@ -25,13 +25,13 @@ static bool free_from_plot(struct acre *arena, struct plot *plot, struct queue *
 {
 	uint64_t bytes = queue->bytes;
 	uint64_t places[BATCH_MOST];
-	unsigned n = queue_take(arena, queue, until, places, BATCH_MOST, true);
+	unsigned n = queue_take(arena, queue, until, places);
 
 	for (unsigned i = 0; i < n; i++)
 		waiting_retire(arena, places[i]);
 	if (n)
 		cache_give(&plot->cache, places, n);
-	waiting_left(arena, queue, bytes);
+	waiting_left(arena, bytes - queue->bytes);
 	return n != 0;
 }
 
@@ -40,11 +40,11 @@ static bool free_from_arena(struct acre *arena, struct queue *queue, uint64_t un
 {
 	uint64_t bytes = queue->bytes;
 	uint64_t places[BATCH_MOST];
-	unsigned n = queue_take(arena, queue, until, places, BATCH_MOST, true);
+	unsigned n = queue_take(arena, queue, until, places);
 
 	for (unsigned i = 0; i < n; i++)
 		release(arena, &cache_none, payload_at(arena_base(arena), places[i]));
-	waiting_left(arena, queue, bytes);
+	waiting_left(arena, bytes - queue->bytes);
 	return n != 0;
 }
 
@@ -52,7 +52,9 @@ static void begin_in_arena(struct acre *arena, uint32_t number, uint64_t begun)
 {
 	struct queue *queue = &arena->queues[number];
 
-	while (free_from_arena(arena, queue, queue->stale))
+	uint64_t stale = queue_stale(queue);
+
+	while (free_from_arena(arena, queue, stale))
 		;
 	queue_ripen(queue, begun - 1);
 	queue_mark(queue, begun);
@@ -62,13 +64,16 @@ static void begin_in_arena(struct acre *arena, uint32_t number, uint64_t begun)
 static void begin_in_plot(struct acre *arena, struct plot *plot, uint32_t number, uint64_t begun)
 {
 	struct queue *queue = &plot->queues[number];
+	uint64_t stale = 0;
 	bool done;
 
 	do {
 		lock_take(&plot->lock);
-		done = !free_from_plot(arena, plot, queue, queue->stale);
+		if (!stale)
+			stale = queue_stale(queue);
+		done = !free_from_plot(arena, plot, queue, stale);
 		if (done) {
-			waiting_collect(arena, plot, true);
+			waiting_collect(arena, plot);
 			queue_ripen(queue, begun - 1);
 			queue_mark(queue, begun);
 		}

@@ -3,6 +3,8 @@
  */
 #include "queue.h"
 
+#include <string.h>
+
 #include "commons.h"
 #include "dirt.h"
 #include "plot.h"
@@ -10,7 +12,6 @@
 
 #define CHUNK_LEAST	((size_t)256)
 #define CHUNK_MOST	((size_t)4096)
-#define AHEAD		8u	/* tags to fetch before they're looked at */
 
 struct chunk {
 	uint64_t next;
@@ -79,27 +80,44 @@ static struct chunk *add_chunk(struct acre *arena, struct plot *plot, struct que
 	return chunk;
 }
 
-bool queue_add(struct acre *arena, struct plot *plot, struct queue *queue, uint64_t at)
+unsigned queue_add(struct acre *arena, struct plot *plot, struct queue *queue, uint32_t high,
+		   const uint32_t *places, unsigned count)
 {
 	struct chunk *chunk = queue->last ? chunk_at(arena, queue->last) : NULL;
-	uint32_t high = (uint32_t)(at >> 32);
+	unsigned done = 0;
 
-	if (!chunk || chunk->count == chunk->room || chunk->high != high) {
-		chunk = add_chunk(arena, plot, queue, high);
-		if (!chunk)
-			return false;
+	while (done < count) {
+		unsigned n = count - done;
+
+		if (!chunk || chunk->count == chunk->room || chunk->high != high) {
+			chunk = add_chunk(arena, plot, queue, high);
+			if (!chunk)
+				break;
+		}
+		if (n > chunk->room - chunk->count)
+			n = chunk->room - chunk->count;
+		memcpy(chunk->places + chunk->count, places + done, n * sizeof(*places));
+		chunk->count += n;
+		done += n;
 	}
-	chunk->places[chunk->count++] = (uint32_t)at;
-	queue->added++;
-	queue->bytes += payload_bytes(tag_size(tag_at(arena_base(arena), at)));
-	return true;
+	queue->added += done;
+	return done;
 }
 
 void queue_mark(struct queue *queue, uint64_t number)
 {
 	queue->stale = queue->due;
+	queue->seen = queue->freed;
 	queue->marked = queue->added;
 	queue->number = number;
+}
+
+uint64_t queue_stale(const struct queue *queue)
+{
+	uint64_t left = queue->stale - queue->freed;
+
+	return queue->stale > queue->freed && left > 64 * (queue->freed - queue->seen) ?
+		       queue->stale : 0;
 }
 
 void queue_ripen(struct queue *queue, uint64_t number)
@@ -108,63 +126,82 @@ void queue_ripen(struct queue *queue, uint64_t number)
 		queue->due = queue->marked;
 }
 
-/* A block that leaves the queue is as live. Its payload's bytes. */
-static uint64_t awake(struct acre *arena, uint64_t at)
+uint64_t queue_expect(char *base, uint64_t at, uint32_t key)
 {
-	char *base = arena_base(arena);
-	struct tag *tag = tag_at(base, at);
+	const struct tag *tag = tag_at(base, at);
 	uint64_t size = tag_size(tag);
 
-	if (tag_face(tag) != face_of(at, size, TAG_WAITING, tag_plot(tag), arena->key))
+	if (tag_face(tag) != face_of(at, size, TAG_WAITING, tag_plot(tag), key))
 		report_misuse("free_rcu", payload_at(base, at),
 			      "it was handed in or freed by two threads at once, or its tag was "
 			      "overwritten while it waited for a grace period");
-	tag_set_state(tag, TAG_LIVE);
 	return payload_bytes(size);
 }
 
-/* The first chunk has been read: it's freed, or the last one begins anew. */
-static bool leave_chunk(struct acre *arena, struct queue *queue, bool last)
+bool queue_run(struct acre *arena, const struct queue *queue, uint64_t until, struct run *run)
 {
-	struct chunk *chunk = chunk_at(arena, queue->first);
+	const struct chunk *chunk;
+	uint64_t ready;
 
+	if (queue->freed >= until)
+		return false;
+	chunk = chunk_at(arena, queue->first);
+	ready = until - queue->freed;
+	run->places = chunk->places + chunk->taken;
+	run->high = (uint64_t)chunk->high << 32;
+	run->count = chunk->count - chunk->taken;
+	if (run->count > ready)
+		run->count = (unsigned)ready;
+	return run->count != 0;
+}
+
+uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
+		     bool last)
+{
+	uint64_t at = queue->first;
+	struct chunk *chunk = at ? chunk_at(arena, at) : NULL;
+
+	if (!chunk)
+		return 0;
+	chunk->taken += count;
+	queue->freed += count;
+	queue->bytes -= bytes;
+	if (chunk->taken < chunk->count)
+		return 0;
 	if (!chunk->next && !last) {
 		chunk->count = chunk->taken = 0;
-		return false;
+		return 0;
 	}
 	queue->first = chunk->next;
 	if (!queue->first)
 		queue->last = 0;
-	return true;
+	queue->chunks--;
+	queue->chunk_bytes -= queue_expect(arena_base(arena), at, arena->key);
+	tag_set_state(tag_at(arena_base(arena), at), TAG_LIVE);
+	return at;
 }
 
-unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places,
-		    unsigned most, bool last)
+unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places)
 {
 	char *base = arena_base(arena);
+	struct run run = { 0 };
+	uint64_t bytes = 0;
+	uint64_t chunk;
 	unsigned n = 0;
 
-	while (queue->first && n < most) {
-		uint64_t at = queue->first;
-		struct chunk *chunk = chunk_at(arena, at);
-
-		while (chunk->taken < chunk->count && queue->freed < until && n < most) {
-			uint64_t place = chunk_place(chunk, chunk->taken);
-
-			if (chunk->taken + AHEAD < chunk->count)
-				__builtin_prefetch(tag_at(base, chunk_place(chunk, chunk->taken +
-									    AHEAD)), 1);
-			queue->bytes -= awake(arena, place);
-			places[n++] = place;
-			chunk->taken++;
-			queue->freed++;
-		}
-		if (chunk->taken < chunk->count || n == most || !leave_chunk(arena, queue, last))
-			break;
-		queue->chunks--;
-		queue->chunk_bytes -= awake(arena, at);
-		places[n++] = at;
+	queue_run(arena, queue, until, &run);
+	while (n < run.count && n < BATCH_MOST - 1) {
+		if (n + QUEUE_AHEAD < run.count)
+			__builtin_prefetch(tag_at(base, run.high | run.places[n + QUEUE_AHEAD]), 1);
+		places[n] = run.high | run.places[n];
+		bytes += queue_expect(base, places[n], arena->key);
+		tag_set_state(tag_at(base, places[n]), TAG_LIVE);
+		n++;
 	}
+	/* Also where there's nothing due: the last chunk may have been read before. */
+	chunk = queue_leave(arena, queue, n, bytes, true);
+	if (chunk)
+		places[n++] = chunk;
 	return n;
 }
 

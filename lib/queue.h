@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define QUEUE_AHEAD	16u		/* tags to fetch before they're looked at */
+
 struct acre;
 struct plot;
 
@@ -37,7 +39,8 @@ struct queue {
 	uint64_t first, last;		/* places of chunks, 0 = none */
 	uint64_t added, marked, due, freed;
 	uint64_t number;		/* of the grace period of `marked` */
-	uint64_t stale;			/* what was due when that began, and may be so still */
+	uint64_t stale;			/* what was due when that began, and */
+	uint64_t seen;			/* what had been freed by then */
 	uint64_t bytes;			/* payload of the blocks in it */
 	uint64_t chunks, chunk_bytes;
 };
@@ -45,22 +48,51 @@ struct queue {
 /* How large chunks are in an arena of this size; granules. */
 uint64_t queue_chunk(size_t arena_size);
 
-/* Adds the block at `at`, whose tag says that it waits. False if there's no room for a chunk. */
-bool queue_add(struct acre *arena, struct plot *plot, struct queue *queue, uint64_t at);
+/*
+ * Adds count blocks, whose tags say that they wait, by the low halves of their places and the high
+ * one that they share. Returns how many: fewer if there's no room for a chunk. The caller adds their
+ * bytes.
+ */
+unsigned queue_add(struct acre *arena, struct plot *plot, struct queue *queue, uint32_t high,
+		   const uint32_t *places, unsigned count);
 
 /* A grace period with this number has begun. */
 void queue_mark(struct queue *queue, uint64_t number);
 
+/*
+ * Up to where blocks have been due since the last grace period began, and aren't being taken: its
+ * owner would need 64 such periods for them, or is asleep. 0 = none.
+ */
+uint64_t queue_stale(const struct queue *queue);
+
 /* All up to this number have ended: what's marked for them is due. */
 void queue_ripen(struct queue *queue, uint64_t number);
 
+/* Blocks that stand side by side in a chunk. */
+struct run {
+	const uint32_t *places;		/* low halves */
+	uint64_t high;			/* the other, in its place */
+	unsigned count;
+};
+
+/* The next blocks in front of `until`, at most due. False if there are none. */
+bool queue_run(struct acre *arena, const struct queue *queue, uint64_t until, struct run *run);
+
 /*
- * Takes out blocks in front of `until`, at most due, the oldest first, and chunks that were read; the
- * last chunk only if it's to go. So many places at most; all are as live then, for the caller to
- * free. Returns how many.
+ * The first count blocks of that run leave, with so many bytes. Returns the place of the chunk they
+ * were in if it has been read, for the caller to free: the last one only if it's to go. Else 0.
  */
-unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places,
-		    unsigned most, bool last);
+uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
+		     bool last);
+
+/* The payload's bytes of a block that leaves; aborts with a line if its tag isn't as it should be. */
+uint64_t queue_expect(char *base, uint64_t at, uint32_t key);
+
+/*
+ * Takes out blocks in front of `until`, at most due, the oldest first, and the chunks that were read.
+ * BATCH_MOST places at most; all are as live then, for the caller to free. Returns how many.
+ */
+unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places);
 
 /* Adds the blocks and chunks in the queue. */
 void queue_count(const struct queue *queue, size_t *blocks, size_t *bytes);

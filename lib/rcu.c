@@ -169,11 +169,13 @@ static void pass_grace_period(struct acre *arena, uint32_t number, bool free)
 	rcu->update_synchronize_rcu();
 	SHADOW_GRACE(rcu);
 	acre_private_grace_end(arena, number, begun);
+	/* Releases, to the acquire in wait_for_worker(): blocks are due, or free. */
+	atomic_store_explicit(&grace->passed, (uint32_t)begun, memory_order_release);
+	wake(&grace->passed, INT32_MAX);
 	if (free) {
 		acre_private_grace_free(arena, number);
-		/* Release, to the acquires in wait_for_worker(): blocks are free. */
-		atomic_store_explicit(&grace->passed, (uint32_t)begun, memory_order_release);
-		wake(&grace->passed, INT32_MAX);
+		atomic_store_explicit(&grace->freed, (uint32_t)begun, memory_order_release);
+		wake(&grace->freed, INT32_MAX);
 	}
 	pthread_mutex_unlock(&grace->turn);
 	leave_gate();
@@ -324,30 +326,32 @@ static void end_worker(struct grace *grace)
 }
 
 /*
- * Waits until a grace period has passed that begins after the call, or nearly, and what it made due
- * is free. False if that isn't so by the deadline; or if another has waited in vain for the one that
- * is in progress: a reader that stays makes each thread wait once, not each call.
+ * Waits until a grace period has passed that begins after the call, or nearly; if that's wanted, until
+ * what it made due is free. False if that isn't so by the deadline; or if another has waited in vain
+ * for the one that is in progress: a reader that stays makes each thread wait once, not each call.
  */
-static bool wait_for_worker(struct grace *grace, uint64_t deadline)
+static bool wait_for_worker(struct grace *grace, uint32_t wants, uint64_t deadline)
 {
 	/* Relaxed: a number that's out of date makes for a shorter wait. */
 	uint32_t begun = (uint32_t)atomic_load_explicit(&grace->begun, memory_order_relaxed);
 
-	call_worker(grace, WANT_FREE);
+	_Atomic uint32_t *word = wants & WANT_FREE ? &grace->freed : &grace->passed;
+
+	call_worker(grace, wants);
 	/* Relaxed, both: as above. */
 	if (begun == atomic_load_explicit(&grace->given_up, memory_order_relaxed) &&
 	    begun != (uint32_t)atomic_load_explicit(&grace->ended, memory_order_relaxed))
 		return false;
 	for (;;) {
 		/* Acquire, to the release in pass_grace_period(). */
-		uint32_t passed = atomic_load_explicit(&grace->passed, memory_order_acquire);
+		uint32_t passed = atomic_load_explicit(word, memory_order_acquire);
 		uint64_t now = now_ms();
 
 		if ((int32_t)(passed - begun) > 0)
 			return true;
 		if (now >= deadline)
 			break;
-		sleep_on(&grace->passed, passed, deadline - now);
+		sleep_on(word, passed, deadline - now);
 	}
 	atomic_store_explicit(&grace->given_up,
 			      (uint32_t)atomic_load_explicit(&grace->begun, memory_order_relaxed),
@@ -373,7 +377,7 @@ static bool expedite(struct acre *arena)
 		if (is_used(arena, f) && acre_private_waiting_any(arena, f) &&
 		    !may_be_in_bp(flavor_at(f)) && !flavor_at(f)->read_ongoing() &&
 		    start_worker(&arena->graces[f]))
-			freed |= wait_for_worker(&arena->graces[f], deadline);
+			freed |= wait_for_worker(&arena->graces[f], WANT_FREE, deadline);
 	expediting = false;
 	errno = saved;
 	return freed;
@@ -467,20 +471,29 @@ static void begin_use(struct acre *arena, uint32_t number)
  * The interface.
  */
 
+static bool is_full(const struct acre *arena)
+{
+	return atomic_load_explicit(&arena->waiting_bytes, memory_order_relaxed) >
+	       arena->rcu_bytes;
+}
+
 /* More waits than may: waits itself, if it can, until that's no longer so. */
 static void wait_for_room(struct acre *arena, struct cache *cache, flavor rcu, uint32_t number)
 {
 	struct grace *grace = &arena->graces[number];
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 
+	uint32_t wants = WANT_ROUND;
+
 	if (may_be_in_bp(rcu) || rcu->read_ongoing()) {
 		call_worker(grace, WANT_FREE);
 		return;
 	}
-	while (atomic_load_explicit(&arena->waiting_bytes, memory_order_relaxed) >
-		       arena->rcu_bytes &&
-	       wait_for_worker(grace, deadline))
+	while (is_full(arena) && wait_for_worker(grace, wants, deadline)) {
+		/* The thread's own blocks first; if that isn't enough, all. */
 		acre_private_waiting_add(arena, cache, NULL, rcu, number, true);
+		wants = WANT_FREE;
+	}
 }
 
 /* What a push has left to do; or the block that it couldn't take. */
@@ -519,6 +532,7 @@ PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
 	struct cache *cache;
 	uint32_t face, twice, count;
 	struct ring *ring;
+	uint64_t place;
 
 	if (!block)
 		return;
@@ -528,13 +542,15 @@ PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
 		return;
 	}
 	ring = &cache->plot->ring;
-	if (RARELY(ring->flavor != rcu)) {
+	place = place_of(arena_base(arena), block);
+	if (RARELY(ring->flavor != rcu || ring->high != place >> 32)) {
 		free_slowly(arena, cache, block, rcu);
 		return;
 	}
 	count = atomic_load_explicit(&ring->count, memory_order_relaxed);
 	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_WAITING));
-	ring->entries[count] = block;
+	ring->places[count] = (uint32_t)place;
+	ring->bytes += payload_bytes(twice / 2);
 	/* Release, to the acquires of count: the entry, and what the program did with the block. */
 	atomic_store_explicit(&ring->count, count + 1, memory_order_release);
 	/* In this order, for the sake of waiting_settle(). */

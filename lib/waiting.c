@@ -30,8 +30,8 @@ static uint64_t bytes_at(struct acre *arena, uint64_t at)
 	return payload_bytes(tag_size(tag_at(arena_base(arena), at)));
 }
 
-/* A block that no queue has room for; under waiting_lock. */
-static void stray(struct acre *arena, uint64_t at, uint32_t number)
+/* A block that no queue has room for; under waiting_lock. Its bytes. */
+static uint64_t stray(struct acre *arena, uint64_t at, uint32_t number)
 {
 	struct grace *grace = &arena->graces[number];
 
@@ -39,73 +39,95 @@ static void stray(struct acre *arena, uint64_t at, uint32_t number)
 	grace->strays++;
 	grace->stray_bytes += bytes_at(arena, at);
 	grace->stray_fresh = true;
+	return bytes_at(arena, at);
 }
 
-/* So many bytes more wait. */
-static void account(struct acre *arena, uint32_t number, uint64_t bytes)
+/*
+ * Blocks come into the queue of a plot, or into the arena's own; or become strays if they may. Their
+ * bytes; 0 if these are to be found out. How many did.
+ */
+static unsigned enqueue(struct acre *arena, struct plot *plot, const struct ring *ring,
+			unsigned from, unsigned count, uint64_t bytes, bool may_stray)
 {
+	struct queue *queue = plot ? &plot->queues[ring->number] : &arena->queues[ring->number];
+	const uint32_t *places = ring->places + from;
+	uint64_t high = (uint64_t)ring->high << 32;
+	unsigned n = queue_add(arena, plot, queue, ring->high, places, count);
+
+	if (n < count || !bytes) {
+		bytes = 0;
+		for (unsigned i = 0; i < n; i++)
+			bytes += bytes_at(arena, high | places[i]);
+	}
+	queue->bytes += bytes;
+	for (; may_stray && n < count; n++)
+		bytes += stray(arena, high | places[n], ring->number);
 	atomic_fetch_add_explicit(&arena->waiting_bytes, bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&arena->graces[number].fresh_bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&arena->graces[ring->number].fresh_bytes, bytes,
+				  memory_order_relaxed);
+	return n;
 }
 
-/* A block comes into a queue, or becomes a stray if it may. False if neither can be. */
-static bool enqueue(struct acre *arena, struct plot *plot, uint64_t at, uint32_t number,
-		    bool may_stray)
-{
-	struct queue *queue = plot ? &plot->queues[number] : &arena->queues[number];
-
-	if (queue_add(arena, plot, queue, at))
-		return true;
-	if (may_stray)
-		stray(arena, at, number);
-	return may_stray;
-}
-
-bool waiting_collect(struct acre *arena, struct plot *plot, bool may_stray)
+/* The entries of a ring that aren't in the queue yet. */
+static bool collect(struct acre *arena, struct plot *plot, uint64_t bytes, bool may_stray)
 {
 	struct ring *ring = &plot->ring;
-	uint64_t bytes = 0;
-	/* Acquire, to the release in waiting_push(): the entries, and what the program did before. */
+	/* Acquire, to the release of a push: the entries, and what the program did before. */
 	uint32_t count = atomic_load_explicit(&ring->count, memory_order_acquire);
 
-	for (; ring->taken < count; ring->taken++) {
-		uint64_t at = place_of(arena_base(arena), ring->entries[ring->taken]);
-
-		if (!enqueue(arena, plot, at, ring->number, may_stray))
-			break;
-		bytes += bytes_at(arena, at);
-	}
-	if (bytes)
-		account(arena, ring->number, bytes);
+	if (ring->taken < count)
+		ring->taken += enqueue(arena, plot, ring, ring->taken, count - ring->taken, bytes,
+				       may_stray);
 	return ring->taken == count;
 }
 
+void waiting_collect(struct acre *arena, struct plot *plot)
+{
+	collect(arena, plot, 0, true);
+}
+
 /* The ring is empty, and from now on for this flavour; its plot's thread, under the lock. */
-static void begin_ring(struct ring *ring, const void *flavor, uint32_t number)
+static void begin_ring(struct ring *ring, const void *flavor, uint32_t number, uint32_t high)
 {
 	ring->flavor = flavor;
 	ring->number = number;
+	ring->high = high;
 	ring->taken = 0;
+	ring->bytes = 0;
 	atomic_store_explicit(&ring->count, 0, memory_order_relaxed);
 	/* In a fork handler, the worker can't be called: the next push shall look again. */
 	atomic_store_explicit(&ring->limit, lock_holds_all ? 0 : RING_ENTRIES,
 			      memory_order_relaxed);
 }
 
-/* The ring's blocks and another one come into the plot's queues; `at` becomes 0 once it's there. */
-static bool hand_in(struct acre *arena, struct plot *plot, uint64_t *at, const void *flavor,
+/* The ring's blocks come into the plot's queues, and *block, if it isn't NULL. False: not all. */
+static bool hand_in(struct acre *arena, struct plot *plot, void **block, const void *flavor,
 		    uint32_t number, bool may_stray)
 {
-	if (!waiting_collect(arena, plot, may_stray))
+	struct ring *ring = &plot->ring;
+	uint64_t at = *block ? place_of(arena_base(arena), *block) : 0;
+	uint32_t high = *block ? (uint32_t)(at >> 32) : ring->high;
+
+	if (!collect(arena, plot, ring->taken ? 0 : ring->bytes, may_stray))
 		return false;
-	begin_ring(&plot->ring, flavor, number);
-	if (!*at)
-		return true;
-	if (!enqueue(arena, plot, *at, number, may_stray))
-		return false;
-	account(arena, number, bytes_at(arena, *at));
-	*at = 0;
+	begin_ring(ring, flavor, number, high);
+	if (*block) {
+		ring->places[0] = (uint32_t)at;
+		if (!enqueue(arena, plot, ring, 0, 1, 0, may_stray))
+			return false;
+		*block = NULL;
+	}
 	return true;
+}
+
+/* A block of a thread without a plot; under waiting_lock. */
+static void hand_in_alone(struct acre *arena, void *block, uint32_t number)
+{
+	uint64_t at = place_of(arena_base(arena), block);
+	struct ring ring = { .number = number, .high = (uint32_t)(at >> 32),
+			     .places = { (uint32_t)at } };
+
+	enqueue(arena, NULL, &ring, 0, 1, 0, true);
 }
 
 uint64_t waiting_retire(struct acre *arena, uint64_t at)
@@ -118,10 +140,39 @@ uint64_t waiting_retire(struct acre *arena, uint64_t at)
 	return at;
 }
 
-void waiting_left(struct acre *arena, const struct queue *queue, uint64_t bytes)
+void waiting_left(struct acre *arena, uint64_t bytes)
 {
-	atomic_fetch_sub_explicit(&arena->waiting_bytes, bytes - queue->bytes,
-				  memory_order_relaxed);
+	atomic_fetch_sub_explicit(&arena->waiting_bytes, bytes, memory_order_relaxed);
+}
+
+/* A small block that is due comes into the thread's cache. Its bytes; 0 if it isn't, or no room. */
+static inline uint64_t small_to_cache(struct cache *cache, uint64_t at)
+{
+	void *block = payload_at(arena_base(cache->arena), at);
+	uint32_t face = tag_face(tag_of(block));
+	uint32_t twice = tag_twice(tag_of(block));
+	uint32_t hash = tag_hash_small((uint32_t)(at * GRANULE), twice, cache->key);
+
+	if (RARELY(twice >= 2 * SMALL_GRANULES ||
+		   ((face ^ (TAG_WAITING | hash)) & ~FACE_PLOT) != 0 ||
+		   !bin_put(&cache->bins[twice / 2], block,
+			    face_turned(face, TAG_WAITING, TAG_LIVE))))
+		return 0;
+	return payload_bytes(twice / 2);
+}
+
+/* Any other one. False if there's no room, or it's too large. */
+static bool to_cache(struct cache *cache, uint64_t at)
+{
+	void *block = payload_at(arena_base(cache->arena), at);
+	uint32_t face = face_turned(tag_face(tag_of(block)), TAG_WAITING, TAG_LIVE);
+	uint64_t size = tag_size(tag_of(block));
+	unsigned class;
+
+	if (size > CLASSED_MOST)
+		return false;
+	class = class_of(size);
+	return class_granules(class) == size && bin_put(&cache->bins[class], block, face);
 }
 
 /*
@@ -131,46 +182,58 @@ void waiting_left(struct acre *arena, const struct queue *queue, uint64_t bytes)
 static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *queue, bool all)
 {
 	char *base = arena_base(arena);
-	uint64_t bytes = queue->bytes;
 	uint64_t places[BATCH_MOST];
+	struct run run = { 0 };
+	uint64_t bytes = 0;
+	uint64_t chunk;
 	unsigned rest = 0;
-	unsigned n = queue_take(arena, queue, queue->due, places, BATCH_MOST, all);
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		void *block = payload_at(base, places[i]);
-		const struct tag *tag = tag_of(block);
-		uint64_t size = tag_size(tag);
-		unsigned class = size <= CLASSED_MOST ? class_of(size) : 0;
+	queue_run(arena, queue, queue->due, &run);
+	for (; n < run.count && n < BATCH_MOST - 1; n++) {
+		uint64_t at = run.high | run.places[n];
+		uint64_t small;
 
-		if (!class || class_granules(class) != size ||
-		    !bin_put(&cache->bins[class], block, tag_face(tag)))
-			places[rest++] = waiting_retire(arena, places[i]);
+		if (n + QUEUE_AHEAD < run.count)
+			__builtin_prefetch(tag_at(base, run.high | run.places[n + QUEUE_AHEAD]), 1);
+		small = small_to_cache(cache, at);
+		bytes += small;
+		if (!small) {
+			bytes += queue_expect(base, at, arena->key);
+			if (!to_cache(cache, at))
+				places[rest++] = waiting_retire(arena, at);
+		}
 	}
+	chunk = queue_leave(arena, queue, n, bytes, all);
+	if (chunk)
+		places[rest++] = waiting_retire(arena, chunk);
 	if (rest)
 		cache_give(cache, places, rest);
-	waiting_left(arena, queue, bytes);
+	waiting_left(arena, bytes);
 	return n;
 }
 
 unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void *block,
 				  const void *flavor, uint32_t number, bool all)
 {
-	uint64_t at = block ? release_expect(arena, block, "free_rcu") : 0;
 	struct plot *plot = cache->plot;
 	struct grace *grace = &arena->graces[number];
 	unsigned wishes = 0;
 	bool done = false;
 
-	if (block)
+	if (block) {
+		release_expect(arena, block, "free_rcu");
 		tag_set_state(tag_of(block), TAG_WAITING);
+	}
 	if (plot) {
 		struct queue *queue = &plot->queues[number];
 
+		cache_reach(cache, arena);
 		lock_take(&plot->lock);
-		done = hand_in(arena, plot, &at, flavor, number, false);
+		done = hand_in(arena, plot, &block, flavor, number, false);
 		/* Acquire, to the release in grace_end(): readers are through with the blocks. */
 		queue_ripen(queue, atomic_load_explicit(&grace->ended, memory_order_acquire));
-		for (unsigned n = 0; queue->freed < queue->due && (all || n < 2 * RING_ENTRIES);)
+		for (unsigned n = 0; queue->freed < queue->due && (all || !n);)
 			n += free_due(arena, cache, queue, all);
 		lock_drop(&plot->lock);
 	}
@@ -178,11 +241,10 @@ unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void 
 		lock_take(&arena->waiting_lock);
 		if (plot) {
 			lock_take(&plot->lock);
-			hand_in(arena, plot, &at, flavor, number, true);
+			hand_in(arena, plot, &block, flavor, number, true);
 			lock_drop(&plot->lock);
-		} else if (at) {
-			enqueue(arena, NULL, at, number, true);
-			account(arena, number, bytes_at(arena, at));
+		} else if (block) {
+			hand_in_alone(arena, block, number);
 		}
 		lock_drop(&arena->waiting_lock);
 	}
@@ -204,7 +266,7 @@ void waiting_count(struct acre *arena, const struct plot *plot, size_t *blocks, 
 	uint32_t count = atomic_load_explicit(&plot->ring.count, memory_order_acquire);
 
 	for (uint32_t i = plot->ring.taken; i < count; i++) {
-		*bytes += bytes_at(arena, place_of(arena_base(arena), plot->ring.entries[i]));
+		*bytes += bytes_at(arena, (uint64_t)plot->ring.high << 32 | plot->ring.places[i]);
 		++*blocks;
 	}
 	for (unsigned f = 0; f < FLAVORS; f++)

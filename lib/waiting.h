@@ -18,8 +18,9 @@
  * that's new by then was made under the lock of the commons, which the grace period has held before
  * it looks for plots. When the period has ended, what its number marks is due.
  *
- * What's due goes to the cache of the thread that hands in more, up to 128 blocks for each 64; the
- * rest goes back to its owners when the next grace period begins. A thread without a plot, as in an
+ * What's due goes to the cache of the thread that hands in more, 63 blocks for each 64; if a thread
+ * doesn't fetch what is due, as when it sleeps, a later grace period's beginning gives that back to
+ * its owners. A thread without a plot, as in an
  * arena without caches, uses a queue of the arena, under a lock of its own, which precedes those of
  * the plots.
  *
@@ -51,12 +52,15 @@ struct ring {
 	/* Set by the plot's thread, under the lock. */
 	const void *flavor;		/* of the blocks in it; NULL before the first */
 	uint32_t number;		/* the flavour's */
-	uint32_t taken;			/* entries that the queue has already; anyone's, under it */
-	/* Set by the thread alone. */
-	_Atomic uint32_t count;
-	void *entries[RING_ENTRIES];
+	uint32_t high;			/* half of the places */
+	/* Anyone's, under the lock. */
+	uint32_t taken;			/* entries that the queue has already */
 	/* Anyone's. */
 	_Atomic uint32_t limit;		/* at this count the thread takes the slow way */
+	/* The thread's alone. */
+	_Atomic uint32_t count;
+	uint64_t bytes;			/* payload of the entries */
+	uint32_t places[RING_ENTRIES];
 };
 
 /* An arena's grace periods of one flavour. */
@@ -74,7 +78,8 @@ struct grace {
 	pthread_t worker;
 	_Atomic uint32_t state;		/* of the worker; 0 = there's none */
 	_Atomic uint32_t wanted;	/* futex: what it's to do */
-	_Atomic uint32_t passed;	/* futex: of the last one whose blocks were freed at once */
+	_Atomic uint32_t passed;	/* futex: the last that ended, */
+	_Atomic uint32_t freed;		/* futex: and the last whose blocks were freed at once */
 	_Atomic uint32_t given_up;	/* the one that somebody waited for in vain */
 	_Atomic bool idle;		/* it sleeps until it's called */
 	_Atomic bool used;		/* a block was handed in */
@@ -123,14 +128,17 @@ bool acre_private_grace_strays(struct acre *arena);
  * The rest is for libacre alone.
  */
 
-/* What is in the ring comes into the plot's queues, under its lock. False if there's no room. */
-bool waiting_collect(struct acre *arena, struct plot *plot, bool may_stray);
+/*
+ * What is in the ring comes into the plot's queues, or among the strays; under waiting_lock and the
+ * plot's lock.
+ */
+void waiting_collect(struct acre *arena, struct plot *plot);
 
 /* A block that was taken from a queue is to go back to its heap. */
 uint64_t waiting_retire(struct acre *arena, uint64_t at);
 
-/* Blocks have left a queue that had so many bytes before. */
-void waiting_left(struct acre *arena, const struct queue *queue, uint64_t bytes);
+/* So many bytes less wait. */
+void waiting_left(struct acre *arena, uint64_t bytes);
 
 /* At the arena's creation, and at its end; false if it can't end now. */
 void waiting_init(struct acre *arena, size_t rcu_bytes);
