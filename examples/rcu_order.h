@@ -16,8 +16,8 @@
  *				that came from one, after: they order what's in the node
  *
  * Don't define _LGPL_SOURCE in such a build: the inlined functions would be looked at as well. The
- * suppression called_from_lib:liburcu-memb.so (or the file of your flavour, and liburcu-cds.so) hides
- * what liburcu itself does, and nothing of the program.
+ * programs here need no suppression. Where liburcu itself is reported, as its call_rcu threads may be,
+ * called_from_lib:liburcu-memb.so (the whole name of that file) hides it, and nothing of the program.
  */
 #ifndef RCU_ORDER_H
 #define RCU_ORDER_H

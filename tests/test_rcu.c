@@ -103,16 +103,61 @@ START_TEST(a_block_waits_for_its_readers)
 	begin_reading(&reader, block, size, 5);
 	acre_free_rcu(arena, block);
 	/* Long enough for a grace period that took no notice of the reader. */
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 15; i++) {
 		acre_free_rcu(arena, acre_malloc(arena, 50));
 		ck_assert_uint_eq(state_of(arena, block), ACRE_WAITING);
 		nanosleep(&pause, NULL);
 	}
-	must_be_honest(arena);
 	must_be_sound(arena);
 	end_reading(&reader);
 	barrier_of(arena);
 	ck_assert_uint_ne(state_of(arena, block), ACRE_WAITING);
+	must_be_done(arena);
+	end_arena(arena);
+}
+END_TEST
+
+/* No grace period begins meanwhile: the worker touches nothing. */
+static void hold_worker(struct acre *arena)
+{
+	pthread_mutex_lock(&arena->graces[0].turn);
+}
+
+static void let_worker_go(struct acre *arena)
+{
+	pthread_mutex_unlock(&arena->graces[0].turn);
+}
+
+/* What waits is counted, and seen by a walk, wherever it is. */
+START_TEST(what_waits_is_counted)
+{
+	struct acre *arena = new_arena(16 * MIB, &both[_i]);
+	struct dice dice = dice_from(5);
+
+	hold_worker(arena);
+	for (size_t count = 1; count <= 3000; count++) {
+		void *block = acre_malloc(arena, roll_log(&dice, 1, 3000));
+		struct acre_stats before = stats_of(arena);
+		size_t size = acre_usable_size(arena, block);
+		struct acre_stats after;
+
+		acre_free_rcu(arena, block);
+		after = stats_of(arena);
+		/* And a chunk now and then. */
+		must(after.waiting_bytes >= before.waiting_bytes + size &&
+		     after.waiting_bytes <= before.waiting_bytes + size + 4096,
+		     "%zu, then %zu bytes more: %zu", before.waiting_bytes, size,
+		     after.waiting_bytes);
+		ck_assert_uint_eq(after.live_blocks, before.live_blocks - 1);
+		ck_assert_uint_eq(after.live_bytes, before.live_bytes - size);
+		if (count % 500 == 1)
+			must_be_honest(arena);
+		ck_assert_uint_ge(after.waiting_blocks, count);
+		/* 4 bytes for each, in chunks of at most 4 KiB. */
+		ck_assert_uint_le(after.waiting_blocks, count + count / 900 + 1);
+	}
+	must_be_sound(arena);
+	let_worker_go(arena);
 	must_be_done(arena);
 	end_arena(arena);
 }
@@ -182,7 +227,6 @@ START_TEST(a_barrier_covers_all_threads)
 	meet(&crowd.gate);
 	for (size_t i = 1; i < COUNT_OF(threads); i += 2)
 		finish(threads[i]);
-	must_be_honest(crowd.arena);
 	barrier_of(crowd.arena);
 	ck_assert_uint_eq(stats_of(crowd.arena).waiting_blocks, 0);
 	meet(&crowd.gate);
@@ -228,7 +272,7 @@ static void *replace(void *argument)
 	struct dice dice = dice_from(atomic_fetch_add(&table->next, 1));
 
 	rcu_register_thread();
-	for (int i = 0; i < SCALE(200000, 8000); i++) {
+	for (int i = 0; i < SCALE(100000, 4000); i++) {
 		struct object *object = new_object(table->arena, &dice);
 		struct object *old;
 
@@ -307,7 +351,7 @@ START_TEST(the_backlog_is_bounded)
 	struct acre *arena = new_arena(64 * MIB, &options);
 	struct dice dice = dice_from(3);
 
-	for (int i = 0; i < SCALE(20000, 3000); i++) {
+	for (int i = 0; i < SCALE(5000, 1000); i++) {
 		char *block = acre_malloc(arena, roll_log(&dice, 1, 30000));
 		uint64_t before = now_ms();
 		size_t waiting;
@@ -410,6 +454,7 @@ static void exhaust_as_reader(void *argument)
 		count = fill_up(arena, blocks, COUNT_OF(blocks), size);
 		while (acre_malloc(arena, 1))
 			;
+		hold_worker(arena);
 		for (size_t i = 0; i < count; i++) {
 			fill(blocks[i], size, i);
 			acre_free_rcu(arena, blocks[i]);
@@ -420,6 +465,7 @@ static void exhaust_as_reader(void *argument)
 		must(strays_of(arena) > 0, "no strays");
 		must_be_sound(arena);
 		must_be_honest(arena);
+		let_worker_go(arena);
 		rcu_read_unlock();
 		rcu_unregister_thread();
 		barrier_of(arena);
@@ -481,7 +527,7 @@ START_TEST(destroyed_in_the_midst)
 {
 	struct dice dice = dice_from(17);
 
-	for (int i = 0; i < SCALE(300, 40); i++) {
+	for (int i = 0; i < SCALE(100, 20); i++) {
 		struct acre *arena = new_arena(MIB, &both[i % 2]);
 		size_t count = roll_log(&dice, 1, 1000);
 
@@ -507,7 +553,6 @@ START_TEST(two_flavors)
 	for (int i = 0; i < 3000; i++)
 		acre_free_rcu_flavor(arena, acre_malloc(arena, 100), i % 5 ? other : &rcu_flavor);
 	ck_assert_uint_eq(state_of(arena, block), ACRE_WAITING);
-	must_be_honest(arena);
 	end_reading(&reader);
 	must_be_done(arena);
 	end_arena(arena);
@@ -550,19 +595,19 @@ static void live_on(void *argument)
 	struct acre *arena = argument;
 
 	must_be_sound(arena);
-	for (int i = 0; i < 500; i++)
-		acre_free_rcu(arena, acre_malloc(arena, 100));
-	must_be_done(arena);
-	/* A worker of its own, if TSan lets a child have threads. */
-	if (!UNDER_TSAN) {
+	/* TSan doesn't bear the threads of a child, nor gcc 12's ASan. */
+	if (!UNDER_TSAN && !UNDER_ASAN) {
 		struct timespec pause = { 0, 1000000 };
 
+		for (int i = 0; i < 500; i++)
+			acre_free_rcu(arena, acre_malloc(arena, 100));
+		must_be_done(arena);
 		for (int i = 0; i < 100; i++)
 			acre_free_rcu(arena, acre_malloc(arena, 100));
 		while (stats_of(arena).waiting_blocks)
 			nanosleep(&pause, NULL);
 	}
-	must_be_whole(arena);
+	must_be_done(arena);
 	end_arena(arena);
 }
 
@@ -592,7 +637,7 @@ static void fork_while_grace_periods_pass(void *argument)
 	acre_free_rcu(arena, acre_malloc(arena, 100));
 	if (kind / 2 == 2)
 		watch_bp();
-	for (int i = 0; i < SCALE(60, 6); i++) {
+	for (int i = 0; i < SCALE(20, 4); i++) {
 		for (int k = 0; k < 100 * (i % 7); k++)
 			acre_free_rcu(arena, acre_malloc(arena, 100 + 200 * (k % 9)));
 		in_child(&outcome, live_on, arena, CHILD_SECONDS);
@@ -746,6 +791,7 @@ int main(void)
 
 	tcase_set_timeout(cases, 300);
 	tcase_add_loop_test(cases, a_block_waits_for_its_readers, 0, 12);
+	tcase_add_loop_test(cases, what_waits_is_counted, 0, 2);
 	tcase_add_loop_test(cases, null_is_nothing_and_errno_is_kept, 0, 2);
 	tcase_add_loop_test(cases, the_worker_frees, 0, 2);
 	tcase_add_loop_test(cases, a_barrier_covers_all_threads, 0, 2);
