@@ -49,7 +49,8 @@ def run(program, way, producers, readers, objects):
     result = subprocess.run([program, way, str(producers), str(readers), str(objects)],
                             capture_output=True, text=True)
     if result.returncode != 0:
-        sys.exit(f"bench/rcu.py: {program} {way}: {result.stderr.strip()}")
+        sys.exit(f"bench/rcu.py: {program} {way} {producers} {readers}: status {result.returncode}: "
+                 f"{result.stderr.strip()}")
     return float(result.stdout)
 
 

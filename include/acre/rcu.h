@@ -41,7 +41,7 @@ extern "C" {
  * flavour, nor, with qsbr, in a thread that's online. There, and after that second as long as the
  * same grace period goes on, more may wait.
  *
- * The common case is a few stores, without a lock; each 64th call takes one, and frees up to 128
+ * The common case is a few stores, without a lock; each 64th call takes one, and frees up to 63
  * blocks whose grace period has passed. A block above 1,032 bytes takes a lock each.
  */
 void acre_free_rcu_flavor(struct acre *arena, void *block, const struct rcu_flavor_struct *flavor);
