@@ -732,9 +732,11 @@ static void at_once(void *argument)
 {
 	struct misuse *misuse = argument;
 
+	hold_worker(misuse->arena);
 	hand_in(misuse);
 	misuse->block[-8] = (char)TAG_LIVE;
 	hand_in(misuse);
+	let_worker_go(misuse->arena);
 	acre_rcu_barrier(misuse->arena);
 }
 
@@ -742,8 +744,10 @@ static void overwritten(void *argument)
 {
 	struct misuse *misuse = argument;
 
+	hold_worker(misuse->arena);
 	hand_in(misuse);
 	misuse->block[-8] = 0;
+	let_worker_go(misuse->arena);
 	acre_rcu_barrier(misuse->arena);
 }
 
