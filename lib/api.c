@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "cache.h"
+#include "guard.h"
 #include "purge.h"
 #include "release.h"
 #include "report.h"
@@ -16,8 +17,11 @@
 static void *slowly(struct acre *arena, struct cache *cache, size_t size, size_t alignment,
 		    bool zero)
 {
-	void *block = supply(arena, cache, size, alignment, zero);
+	void *block = NULL;
 
+	if (!supply_fails(arena))
+		block = arena->guard.kinds ? guard_take(arena, size, alignment, zero) :
+					     supply(arena, cache, size, alignment, zero);
 	return block ? block : supply_refuse(arena, cache);
 }
 
@@ -50,17 +54,30 @@ void acre_free(struct acre *arena, void *block)
 	if (!block)
 		return;
 	cache = thread_cache(arena);
-	if (!cache_put(cache, block))
+	if (cache_put(cache, block))
+		return;
+	if (arena->guard.kinds)
+		guard_give(arena, block);
+	else
 		release(arena, cache, block);
+}
+
+/* Whether the block may be what a request of so many bytes has got. */
+static bool serves(const struct acre *arena, const void *block, uint64_t granules, size_t size)
+{
+	return arena->guard.kinds ? guard_request(arena, block, "free_sized") == size :
+				    resize_serves(arena, granules, size);
 }
 
 void acre_free_sized(struct acre *arena, void *block, size_t size)
 {
 	if (block) {
 		uint64_t at = release_expect(arena, block, "free_sized");
+		const struct tag *tag = tag_at(arena_base(arena), at);
 
-		if (size > payload_bytes(tag_size(tag_at(arena_base(arena), at))))
-			report_misuse("free_sized", block, "it is smaller than the size given");
+		if (!serves(arena, block, tag_size(tag), size))
+			report_misuse_of("free_sized", block, tag_size(tag), tag_plot(tag),
+					 "it isn't of the size given");
 	}
 	acre_free(arena, block);
 }
@@ -79,7 +96,8 @@ void *acre_realloc(struct acre *arena, void *block, size_t size)
 	cache = thread_cache(arena);
 	fresh = cache_resize(cache, block, size);
 	if (!fresh)
-		fresh = resize(arena, cache, block, size);
+		fresh = arena->guard.kinds ? guard_resize(arena, block, size) :
+					     resize(arena, cache, block, size);
 	return fresh ? fresh : supply_refuse(arena, cache);
 }
 
@@ -100,12 +118,16 @@ size_t acre_usable_size(const struct acre *arena, const void *block)
 
 	if (!block)
 		return 0;
+	if (arena->guard.kinds)
+		return guard_request(arena, block, "usable_size");
 	return payload_bytes(tag_size(tag_at(base, release_expect(arena, block, "usable_size"))));
 }
 
 void acre_flush(struct acre *arena)
 {
-	if (arena->plot_bytes)
+	if (arena->guard.kinds)
+		guard_flush(arena);
+	else if (arena->plot_bytes)
 		supply_reclaim(arena, thread_held(arena));
 }
 

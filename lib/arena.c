@@ -10,14 +10,17 @@
 #include "cache.h"
 #include "commons.h"
 #include "dirt.h"
+#include "guard.h"
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
 #include "registry.h"
+#include "report.h"
 #include "thread.h"
 
 #define CACHE_BYTES	((size_t)1 << 20)
 #define CLASS_BYTES	((size_t)16 << 10)
+#define QUARANTINE_BYTES	((size_t)64 << 20)
 #define PLOTS_LEAST	((size_t)1 << 20)	/* a smaller arena has no plots */
 #define PLOTS_RESERVED	256u
 #define PLOT_BLOCK_MOST	((size_t)256 << 10)
@@ -53,8 +56,15 @@ void arena_used(struct acre *arena, int64_t bytes)
 		arena_peak(arena, (uint64_t)used);
 }
 
-/* A key for the check bits that an attacker doesn't know: odd, so that it's a permutation. */
-static uint32_t make_key(uint64_t serial)
+uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment)
+{
+	if (granules < alignment / GRANULE && alignment <= arena->aligned)
+		granules = alignment / GRANULE;
+	return power_above(granules);
+}
+
+/* What an attacker doesn't know, another for each arena. */
+static uint64_t make_secret(uint64_t serial)
 {
 	const void *random = (const void *)getauxval(AT_RANDOM);
 	uint64_t seed = 0;
@@ -64,7 +74,7 @@ static uint32_t make_key(uint64_t serial)
 	seed ^= serial * UINT64_C(0x9e3779b97f4a7c15);
 	seed = (seed ^ seed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	seed = (seed ^ seed >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)(seed >> 32) | 1;
+	return seed;
 }
 
 static uint64_t next_serial(void)
@@ -83,12 +93,55 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 		return;
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
-	cache_plan_init(&arena->plan, clamp(arena->cache_bytes / 64, 256, CLASS_BYTES));
+	/* Without room in the caches, each request arrives where it's counted. */
+	cache_plan_init(&arena->plan, arena->fail_at ?
+			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES),
+			arena->policy == FIT_BUDDY);
 	arena->plot_bytes = plot_size(&arena->plan);
 	arena->plot_reserved = (uint32_t)clamp(size / 64 / arena->plot_bytes, 1, PLOTS_RESERVED);
 	arena->plot_most = clamp(size / 64, 0, PLOT_BLOCK_MOST) / GRANULE;
 	arena->lease_least = clamp(size / 128 / pages_size() * pages_size(), LEASE_FLOOR,
 				   LEASE_LEAST) / GRANULE;
+}
+
+/* Where the maps, the index and the end of the commons lie; returns the index's end, in bytes. */
+static size_t lay_out_front(struct acre *arena, size_t *index)
+{
+	size_t ceiling = arena->plot_bytes ? arena_ceiling(arena) -
+					     arena->plot_reserved * arena->plot_bytes :
+					     arena->size;
+	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
+
+	arena->commons.end = ceiling / GRANULE - 1;
+	if (arena->mapped) {
+		arena->dirt = offset;
+		arena->seams = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
+		offset = round_up(arena->seams + dirt_bytes(arena->size), BASE_ALIGN);
+	}
+	*index = offset;
+	return offset + fit_bytes(arena->policy, arena->commons.end - offset / GRANULE);
+}
+
+/* Where the first payload of a mapped range of buddies lies, when the index ends there. */
+static size_t first_buddy(size_t offset)
+{
+	return round_up(offset + GRANULE, pages_size());
+}
+
+/* Where the commons start. Where buddies do, they are aligned, as well as the range allows. */
+static uint64_t lay_out_start(struct acre *arena, size_t offset)
+{
+	uintptr_t base = (uintptr_t)arena;
+	uintptr_t payload;
+
+	if (arena->policy != FIT_BUDDY)
+		return round_up(offset, arena->plot_bytes ? pages_size() : GRANULE) / GRANULE;
+	if (arena->mapped)
+		payload = base + first_buddy(offset);
+	else
+		payload = round_up(base + offset + GRANULE, power_below(arena->size / 16));
+	arena->aligned = payload & -payload;
+	return (payload - base) / GRANULE - 1;
 }
 
 /*
@@ -99,24 +152,11 @@ static bool lay_out(struct acre *arena)
 {
 	char *base = arena_base(arena);
 	size_t page = pages_size();
-	size_t ceiling = arena->plot_bytes ? arena_ceiling(arena) -
-					     arena->plot_reserved * arena->plot_bytes :
-					     arena->size;
-	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
-	uint64_t end = ceiling / GRANULE - 1;
-	uint64_t start;
 	size_t index;
+	uint64_t start = lay_out_start(arena, lay_out_front(arena, &index));
+	uint64_t end = arena->commons.end;
 
-	if (arena->mapped) {
-		arena->dirt = offset;
-		arena->seams = round_up(offset + dirt_bytes(arena->size), BASE_ALIGN);
-		offset = round_up(arena->seams + dirt_bytes(arena->size), BASE_ALIGN);
-	}
-	index = offset;
-	offset += fit_bytes(arena->policy, end - offset / GRANULE);
-	start = round_up(offset, arena->plot_bytes ? page : GRANULE) / GRANULE;
 	arena->commons.start = start;
-	arena->commons.end = end;
 	fit_init(&arena->commons.fit, arena->policy, index, start, end - start);
 	if (!arena->mapped) {
 		memset(base + index, 0, fit_bytes(arena->policy, end - start));
@@ -126,29 +166,55 @@ static bool lay_out(struct acre *arena)
 
 		/* A page that holds the end of the index may hold the start of the commons too. */
 		arena->committed = start * GRANULE / page * page;
-		if (!commons_commit(arena, start) || !pages_commit(base + last, page))
+		/* Halves of a buddy have tags far beyond what's in use. */
+		if (!commons_commit(arena, arena->policy == FIT_BUDDY ? end : start) ||
+		    !pages_commit(base + last, page))
 			return false;
 	}
-	heap_init(base, &arena->commons, arena->policy, index, start, end, arena->key, 0);
-	dirt_mark(arena, start, 0);
+	heap_init(base, &arena->commons, arena->policy, index, start, start, end, arena->key, 0);
+	dirt_mark_tags(arena, start, end);
 	dirt_mark(arena, end, 0);
 	return true;
+}
+
+/* Of what an attacker doesn't know. */
+static void set_guards(struct acre *arena, const struct acre_options *options, uint64_t secret)
+{
+	arena->guard.secret = secret * UINT64_C(0xda942042e4dd58b5);
+	arena->guard.dice = secret ^ arena->guard.secret;
+	arena->guard.quarantine_bytes = options->quarantine_bytes ? options->quarantine_bytes :
+					clamp(arena->size / 16, 0, QUARANTINE_BYTES);
+}
+
+/* What the layout depends on. */
+static void settle(struct acre *arena, size_t size, size_t mapped,
+		   const struct acre_options *options)
+{
+	arena->size = size;
+	arena->mapped = mapped;
+	arena->page = pages_size() / GRANULE;
+	arena->flags = options->flags | (options->guards ? ACRE_NO_CACHE : 0);
+	arena->policy = (enum fit_policy)options->policy;
+	arena->guard.kinds = options->guards;
+	arena->fail_at = options->fail_at;
+	arena->fail_count = options->fail_count ? options->fail_count : 1;
+	size_plots(arena, options->cache_bytes);
 }
 
 /* Makes an arena in accessible, zeroed memory for the struct. NULL if the OS refuses more. */
 static struct acre *make(void *base, size_t size, size_t mapped, const struct acre_options *options)
 {
 	struct acre *arena = base;
+	uint64_t secret;
 
 	arena->serial = next_serial();
 	arena->seal = arena_seal(arena);
-	arena->size = size;
-	arena->mapped = mapped;
-	arena->page = pages_size() / GRANULE;
-	arena->flags = options->flags;
-	arena->policy = options->policy == ACRE_GOOD_FIT ? FIT_GOOD : FIT_FIRST;
-	arena->key = make_key(arena->serial);
-	size_plots(arena, options->cache_bytes);
+	secret = make_secret(arena->serial);
+	/* Odd, so that it's a permutation. */
+	arena->key = (uint32_t)(secret >> 32) | 1;
+	settle(arena, size, mapped, options);
+	if (options->guards)
+		set_guards(arena, options, secret);
 	lock_init(&arena->lock, RANK_COMMONS);
 	waiting_init(arena, options->rcu_bytes);
 	if (!lay_out(arena))
@@ -166,16 +232,45 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 
 static const struct acre_options defaults;
 
+_Static_assert((int)FIT_FIRST == (int)ACRE_FIRST_FIT && (int)FIT_NEXT == (int)ACRE_NEXT_FIT &&
+	       (int)FIT_BEST == (int)ACRE_BEST_FIT && (int)FIT_WORST == (int)ACRE_WORST_FIT &&
+	       (int)FIT_BUDDY == (int)ACRE_BUDDY && (int)FIT_GOOD == (int)ACRE_GOOD_FIT,
+	       "policies by the same numbers");
+
 /* Whether such an arena can be; else errno is set. */
 static bool acceptable(size_t size, const struct acre_options *options)
 {
 	if (size < ARENA_LEAST || (uint64_t)size > ARENA_MOST ||
-	    (options->policy != ACRE_FIRST_FIT && options->policy != ACRE_GOOD_FIT) ||
-	    options->flags & ~ARENA_FLAGS) {
+	    (unsigned)options->policy >= FIT_POLICIES ||
+	    options->flags & ~ARENA_FLAGS || options->guards & ~GUARDS_ALL ||
+	    (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT) ||
+	    (options->guards & ACRE_GUARD_PAGES && options->policy == ACRE_BUDDY)) {
 		errno = EINVAL;
 		return false;
 	}
 	return true;
+}
+
+/*
+ * A range for an arena. That of buddies is chosen such that the first of them is aligned as the
+ * largest is that there may be; where the OS won't have that, less must do.
+ */
+static void *reserve(size_t size, size_t mapped, const struct acre_options *options)
+{
+	struct acre draft = { 0 };
+	size_t index, first;
+
+	if (options->policy != ACRE_BUDDY)
+		return pages_reserve(mapped);
+	settle(&draft, size, mapped, options);
+	first = first_buddy(lay_out_front(&draft, &index));
+	for (size_t alignment = power_below(size); alignment > pages_size(); alignment /= 2) {
+		void *base = pages_reserve_aligned(mapped, alignment, first);
+
+		if (base)
+			return base;
+	}
+	return pages_reserve(mapped);
 }
 
 static struct acre *create(size_t size, const struct acre_options *options)
@@ -189,7 +284,7 @@ static struct acre *create(size_t size, const struct acre_options *options)
 	if (!acceptable(size, options))
 		return NULL;
 	mapped = round_up(size, pages_size());
-	base = pages_reserve(mapped);
+	base = reserve(size, mapped, options);
 	if (!base) {
 		errno = ENOMEM;
 		return NULL;
@@ -220,7 +315,8 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
 		options = &defaults;
 	if (!acceptable(size, options))
 		return NULL;
-	if (!memory || (uintptr_t)memory > UINTPTR_MAX - size) {
+	if (!memory || (uintptr_t)memory > UINTPTR_MAX - size ||
+	    options->guards & ACRE_GUARD_PAGES) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -234,6 +330,7 @@ struct acre *acre_private_start(size_t size, const struct acre_options *options)
 {
 	struct acre *arena = create(size, options);
 
+	report_begin();
 	/* Before the set-up, which may allocate. Release, to the acquire in acre_default(). */
 	atomic_store_explicit(&under_malloc, arena, memory_order_release);
 	thread_setup();

@@ -34,13 +34,31 @@
 /* Asked for in one request, this can't be had from any arena. */
 #define REQUEST_MOST	ARENA_MOST
 
-/* The most blocks that a cache keeps of each class, and its entries for them. */
+/* The blocks that a cache keeps of each class, how many at most, and its entries for them. */
 struct cache_plan {
 	uint16_t most[CLASSES];
+	uint16_t granules[CLASSES];	/* of a class's blocks; 0 = the class isn't in use */
 	uint32_t entries;
 };
 
 #define PURGE_BUSY	UINT64_MAX
+
+/* What guard.h needs to know; all of it zero in an arena without guards. */
+struct guard {
+	/* Settled at creation. */
+	unsigned kinds;			/* acre_options.guards */
+	uint64_t secret;
+	size_t quarantine_bytes;
+
+	/* Under the lock of the commons. */
+	uint64_t dice;
+	uint64_t oldest;		/* places in the quarantine: the next to leave, */
+	uint64_t newest;		/* and the last that came */
+	uint64_t blocks;		/* so many wait there, */
+	uint64_t bytes;			/* with so much payload; */
+	uint64_t passing;		/* and so many are just being freed */
+	uint64_t pages;			/* guard pages in use */
+};
 
 struct acre {
 	/* Settled at creation. */
@@ -52,6 +70,7 @@ struct acre {
 	uint32_t key;
 	enum fit_policy policy;
 	size_t page;			/* granules in a page */
+	size_t aligned;			/* bytes: buddies' first payload is a multiple of this */
 	size_t dirt;			/* byte offset of the map of touched pages; 0 = none */
 	size_t seams;			/* and of where moved pages begin and end */
 	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */
@@ -60,6 +79,9 @@ struct acre {
 	uint64_t plot_most;		/* granules: a plot's largest block */
 	uint64_t lease_least;		/* granules */
 	struct cache_plan plan;
+	struct guard guard;
+	size_t fail_at;			/* the first request to refuse for a test's sake; 0 = none */
+	size_t fail_count;
 	size_t rcu_bytes;		/* most bytes that are to wait for grace periods */
 	size_t rcu_batch;		/* and those that make one begin early */
 
@@ -70,6 +92,7 @@ struct acre {
 	struct lock lock;
 	struct heap commons;
 	_Atomic size_t committed;	/* bytes from base; read by others too */
+	_Atomic uint64_t reached;	/* the place up to which blocks were handed out; the same */
 	uint32_t plot_reserved;		/* slabs set aside, for the plots there are and the next */
 	uint32_t plots_seized;		/* by a thread that forks */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
@@ -91,6 +114,7 @@ struct acre {
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */
 	_Atomic uint64_t peak_bytes;
 	_Atomic uint64_t refusals;
+	_Atomic uint64_t requests;	/* counted only where some are to be refused */
 	_Atomic uint64_t moves;		/* of large blocks, by their pages */
 	_Atomic uint64_t freed_bytes;	/* since the last purge */
 	_Atomic uint64_t purge_at;	/* when the next is due, ms; 0 = not yet settled */
@@ -106,6 +130,24 @@ struct acre {
 static inline size_t arena_ceiling(const struct acre *arena)
 {
 	return arena->size - arena->size % (arena->page * GRANULE);
+}
+
+uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment);
+
+/*
+ * Granules of the block that serves a request for so many, at a multiple of alignment. A buddy has
+ * the alignment of its own size, as far as the first has it.
+ */
+static inline uint64_t arena_block(const struct acre *arena, uint64_t granules, uint64_t alignment)
+{
+	return arena->policy == FIT_BUDDY ? arena_buddy(arena, granules, alignment) : granules;
+}
+
+/* The class of a block of so many granules, at most CLASSED_MOST; see cache_plan_init(). */
+static inline unsigned arena_class(const struct acre *arena, uint64_t granules)
+{
+	return class_of(granules) -
+	       (arena->policy == FIT_BUDDY && granules >= SMALL_CLASSES);
 }
 
 /* What tells an arena from other memory. */

@@ -10,7 +10,7 @@
 #define START_BLOCKS	8u
 #define START_BYTES	4096u
 
-const uint64_t cache_no_block[2] = { 0, 0 };
+const uint64_t cache_no_block[2] = { 0, 1 };
 
 static entry nothing[1] = { NO_BLOCK };
 
@@ -27,19 +27,38 @@ struct cache cache_none = {
 _Static_assert(CACHE_BINS == 4 * 32 && CLASSES <= CACHE_BINS, "every bin of cache_none is empty");
 _Static_assert((ROW_MOST + 3) / 4 <= BATCH_MOST, "a quarter of a row is no more than a batch");
 
-static uint64_t class_bytes(unsigned class)
+static uint64_t class_bytes(const struct cache_plan *plan, unsigned class)
 {
-	return class_granules(class) * GRANULE;
+	return plan->granules[class] * (uint64_t)GRANULE;
 }
 
-void cache_plan_init(struct cache_plan *plan, size_t budget)
+/* Granules of the blocks in a class's bin; 0 if it stays empty. */
+static uint64_t binned_granules(unsigned class, bool buddies)
+{
+	uint64_t granules = class_granules(class);
+	uint64_t power = class < SMALL_CLASSES ? granules : power_above(granules);
+
+	if (!buddies)
+		return granules;
+	return power & (power - 1) || class + 1 == CLASSES || class_granules(class + 1) <= power ?
+		       0 : power;
+}
+
+void cache_plan_init(struct cache_plan *plan, size_t budget, bool buddies)
 {
 	uint32_t sum = 1;
 
 	plan->most[0] = 0;
+	plan->granules[0] = 0;
 	for (unsigned c = 1; c < CLASSES; c++) {
-		size_t most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(c);
+		size_t most;
 
+		plan->granules[c] = (uint16_t)binned_granules(c, buddies);
+		if (!budget || !plan->granules[c]) {
+			plan->most[c] = 0;
+			continue;
+		}
+		most = (c < SMALL_CLASSES ? budget : 3 * budget) / class_bytes(plan, c);
 		most = most < 4 ? 4 : most > ROW_MOST ? ROW_MOST : most;
 		plan->most[c] = (uint16_t)most;
 		sum += (uint32_t)most + 1;
@@ -183,12 +202,12 @@ bool bins_widen(struct cache *cache, unsigned class)
 	if (limit == most)
 		return true;
 	if (!limit) {
-		wider = START_BYTES / (unsigned)class_bytes(class);
+		wider = START_BYTES / (unsigned)class_bytes(&cache->arena->plan, class);
 		wider = wider < 1 ? 1 : wider > START_BLOCKS ? START_BLOCKS : wider;
 	}
 	if (wider > most)
 		wider = most;
-	bytes = (wider - limit) * class_bytes(class);
+	bytes = (wider - limit) * class_bytes(&cache->arena->plan, class);
 	if (!grant(cache, bytes))
 		return false;
 	if (lengthen(cache, class, wider)) {
@@ -207,6 +226,7 @@ bool bins_spent(const struct cache *cache)
 
 void bins_narrow(struct cache *cache, unsigned class, unsigned limit)
 {
-	ungrant(cache, (bin_limit(cache, class) - limit) * class_bytes(class));
+	ungrant(cache, (bin_limit(cache, class) - limit) *
+			       class_bytes(&cache->arena->plan, class));
 	set_limit(cache, class, limit);
 }

@@ -40,9 +40,9 @@ static void send(struct acre *arena, struct plot *plot, uint64_t *places, unsign
 		for (unsigned i = 0; i < count; i++) {
 			bytes += payload_bytes(tag_size(tag_at(base, places[i])));
 			if (i + 1 < count)
-				link_write(base, places[i], places[i + 1]);
+				post_write(base, places[i], places[i + 1], arena->key);
 		}
-		plot_post(plot, base, places[0], places[count - 1], count, bytes);
+		plot_post(arena, plot, places[0], places[count - 1], count, bytes);
 		/*
 		 * Its holder may have dropped the lock before it could see the post, and may be
 		 * asleep now.
@@ -86,7 +86,7 @@ void cache_give(struct cache *cache, uint64_t *places, unsigned count)
 		if (owner == cache->plot->id)
 			plot_give(arena, cache->plot, places, same);
 		else if (owner > plots_made(arena))
-			heap_unexpected(arena_base(arena), places[0]);
+			heap_unexpected(arena_base(arena), places[0], arena->key);
 		else if (owner)
 			send(arena, plot_at(arena, owner), places, same);
 		else
@@ -94,6 +94,21 @@ void cache_give(struct cache *cache, uint64_t *places, unsigned count)
 		places += same;
 		count -= same;
 	}
+}
+
+/* Aborts with a line: a cached block isn't as it was when it was freed. */
+static _Noreturn void written_to(const struct cache *cache, const void *block)
+{
+	const struct tag *tag = tag_of(block);
+
+	if (!tag_sound(base_of(cache), place_of(base_of(cache), block), cache->arena->key))
+		report_misuse("malloc", block,
+			      "its tag was overwritten while it was free; look for a write past "
+			      "the end of the block before");
+	report_misuse_of("malloc", block, tag_size(tag), tag_plot(tag),
+			 tag_state(tag) == TAG_CACHED ?
+				 "it was written to after it was freed; look for a write after free" :
+				 "it was freed twice, by two threads");
 }
 
 /*
@@ -106,8 +121,13 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	unsigned left = bin_count(cache, class) - count;
 	uint64_t places[BATCH_MOST];
 
-	for (unsigned i = 0; i < count; i++)
-		places[i] = place_of(base_of(cache), bin_load(oldest + i));
+	for (unsigned i = 0; i < count; i++) {
+		void *block = bin_load(oldest + i);
+
+		if (!stamped(block, tag_face(tag_of(block))))
+			written_to(cache, block);
+		places[i] = place_of(base_of(cache), block);
+	}
 	/* Nobody else looks at entries, but for who salvages them, under the lock. */
 	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
 	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
@@ -174,36 +194,38 @@ void *cache_refill(struct cache *cache, unsigned class)
 	uint64_t places[BATCH_MOST];
 	struct plot *plot = cache->plot;
 	struct bin *bin = &cache->bins[class];
+	uint64_t size = cache->arena->plan.granules[class];
 	unsigned want, had;
 
 	if (bin_count(cache, class))
-		report_misuse("malloc", bin_block(cache, class, bin_count(cache, class)),
-			      "its tag was overwritten while it was free; look for a write after "
-			      "free, or past the end of the block before");
+		written_to(cache, bin_block(cache, class, bin_count(cache, class)));
 	widen(cache, class);
 	want = (bin_limit(cache, class) + 1) / 2;
 	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
 	lock_take(&plot->lock);
 	plot_drain(cache->arena, plot);
-	had = plot_take_run(cache->arena, plot, class_granules(class), want, places);
+	had = plot_take_run(cache->arena, plot, size, want, places);
 	/*
 	 * The highest goes in first, so that the lowest is used first. Under the lock still, for
 	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
 	 */
-	for (unsigned i = had; i > 1; i--)
-		bin_push(bin, bin_top(bin), payload_at(base_of(cache), places[i - 1]));
+	for (unsigned i = had; i > 1; i--) {
+		void *block = payload_at(base_of(cache), places[i - 1]);
+
+		stamp(block, tag_face(tag_of(block)));
+		bin_push(bin, bin_top(bin), block);
+	}
 	lock_drop(&plot->lock);
 	if (!had)
 		return NULL;
 	tag_set_state(tag_at(base_of(cache), places[0]), TAG_LIVE);
-	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(class_granules(class)));
+	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(size));
 	return payload_at(base_of(cache), places[0]);
 }
 
 bool cache_keep(struct cache *cache, void *block, unsigned class)
 {
 	struct bin *bin = &cache->bins[class];
-	struct tag *tag = tag_of(block);
 
 	if (bin_top(bin) == bin->limit)
 		widen(cache, class);
@@ -215,7 +237,7 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 	}
 	if (bin_top(bin) == bin->limit)
 		return false;
-	tag_set_state(tag, TAG_CACHED);
+	bin_mark(block, tag_face(tag_of(block)));
 	bin_push(bin, bin_top(bin), block);
 	return true;
 }
@@ -264,7 +286,8 @@ void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
 		size_t count = bin_count(cache, c);
 
 		*blocks += count;
-		*bytes += count * payload_bytes(class_granules(c));
+		if (count)
+			*bytes += count * payload_bytes(cache->arena->plan.granules[c]);
 	}
 }
 
@@ -288,6 +311,7 @@ int cache_check(struct cache *cache)
 
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--)
-			faults += check_entry(cache, bin_block(cache, c, n), class_granules(c));
+			faults += check_entry(cache, bin_block(cache, c, n),
+					      cache->arena->plan.granules[c]);
 	return faults;
 }

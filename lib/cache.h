@@ -2,8 +2,8 @@
  * Cache: a thread's free blocks, by class, ready to be handed out again.
  *
  * Each class has a row of pointers, used as a stack. The entry below the first points to what looks
- * like a block that isn't cached: so one look at a tag tells both whether there's a block and
- * whether it's sound.
+ * like a block that isn't cached: so one look at tag and stamp tells both whether there's a block
+ * and whether it's sound.
  *
  *	row of a class:   NO_BLOCK | block | block | block |   .   .   . |   .   .   .
  *	                                            ^ top                  ^ limit     ^ end
@@ -81,30 +81,34 @@ static inline entry *bin_top(const struct bin *bin)
 	return atomic_load_explicit(&bin->top, memory_order_relaxed);
 }
 
-/* The lowest entry of each row: no block, but with a tag, which isn't that of a cached one. */
+/* The lowest entry of each row: no block, but with a tag, and not the stamp that goes with it. */
 extern const uint64_t cache_no_block[2];
 #define NO_BLOCK ((void *)(uintptr_t)&cache_no_block[1])
 
-/* Takes the uppermost block; NULL if there is none, or its tag isn't that of a cached one. */
+/*
+ * Takes the uppermost block; NULL if there is none, or it isn't a cached one whose tag and stamp are
+ * as they were: the slow path tells these apart. One comparison is enough, since a stamp is the face
+ * of a cached block.
+ */
 static inline void *bin_pop(struct bin *bin)
 {
 	entry *top = bin_top(bin);
 	void *block = atomic_load_explicit(top, memory_order_relaxed);
 	struct tag *tag = tag_of(block);
-	uint32_t face = tag_face(tag);
+	uint64_t face = tag_face(tag);
 
-	if (RARELY(face_state(face) != TAG_CACHED))
+	if (RARELY(!stamped(block, face)))
 		return NULL;
 	/* A row has no null pointer: so the caller's look whether there's a block costs nothing. */
 	if (!block)
 		__builtin_unreachable();
 	atomic_store_explicit(&bin->top, top - 1, memory_order_relaxed);
-	tag_set_face(tag, face_turned(face, TAG_CACHED, TAG_LIVE));
+	tag_set_face(tag, face_turned((uint32_t)face, TAG_CACHED, TAG_LIVE));
 	SHADOW_SHOW(block, payload_bytes(tag_size(tag)));
 	return block;
 }
 
-/* Puts a block, whose tag says cached, above top. The caller knows that there's room. */
+/* Puts a block, whose tag says cached and which bears its stamp, above top. The caller knows that there's room. */
 static inline void bin_push(struct bin *bin, entry *top, void *block)
 {
 	atomic_store_explicit(top + 1, block, memory_order_relaxed);
@@ -112,8 +116,16 @@ static inline void bin_push(struct bin *bin, entry *top, void *block)
 	atomic_store_explicit(&bin->top, top + 1, memory_order_release);
 }
 
+/* A live block, with this face, becomes a cached one. Faces have 64 bits where they are stamps. */
+static inline void bin_mark(void *block, uint64_t face)
+{
+	face = face_turned((uint32_t)face, TAG_LIVE, TAG_CACHED);
+	tag_set_face(tag_of(block), (uint32_t)face);
+	stamp(block, face);
+}
+
 /* Puts a live block with this face, if there's room. */
-static inline bool bin_put(struct bin *bin, void *block, uint32_t face)
+static inline bool bin_put(struct bin *bin, void *block, uint64_t face)
 {
 	entry *top = bin_top(bin);
 
@@ -121,7 +133,7 @@ static inline bool bin_put(struct bin *bin, void *block, uint32_t face)
 		return false;
 	SHADOW_RETIRE(block, payload_bytes(tag_size(tag_of(block))));
 	SHADOW_HIDE(block, payload_bytes(tag_size(tag_of(block))));
-	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_CACHED));
+	bin_mark(block, face);
 	bin_push(bin, top, block);
 	return true;
 }
@@ -149,7 +161,7 @@ static inline void *cache_take_medium(struct cache *cache, size_t size)
  * finds out what it is. A large block's check bits never fit here (see tag_hash), so the size is
  * cut to the bins that there are, and needs no comparison.
  */
-static inline bool cache_small(const struct cache *cache, const void *block, uint32_t *face,
+static inline bool cache_small(const struct cache *cache, const void *block, uint64_t *face,
 			       uint32_t *twice)
 {
 	uintptr_t offset = (uintptr_t)block - (uintptr_t)cache->first;
@@ -160,7 +172,7 @@ static inline bool cache_small(const struct cache *cache, const void *block, uin
 		return false;
 	span = tag_twice(tag);
 	*face = tag_face(tag);
-	if (RARELY(!face_is_live(*face, tag_hash_small((uint32_t)offset, span, cache->key))))
+	if (RARELY(!face_is_live((uint32_t)*face, tag_hash_small((uint32_t)offset, span, cache->key))))
 		return false;
 	AT_HAND(span);
 	*twice = (uint8_t)span;
@@ -173,7 +185,8 @@ static inline bool cache_small(const struct cache *cache, const void *block, uin
  */
 static inline bool cache_put(struct cache *cache, void *block)
 {
-	uint32_t face, twice;
+	uint64_t face;
+	uint32_t twice;
 	struct bin *bin;
 
 	if (!cache_small(cache, block, &face, &twice))
@@ -207,7 +220,8 @@ static inline bool cache_put_medium(struct cache *cache, void *block)
  */
 static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 {
-	uint32_t face, twice;
+	uint64_t face;
+	uint32_t twice;
 	uint64_t granules;
 	void *fresh;
 
@@ -228,8 +242,12 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 /* Bytes that a cache of this plan takes. */
 size_t cache_size(const struct cache_plan *plan);
 
-/* The plan for caches that hold about so many bytes of a class. */
-void cache_plan_init(struct cache_plan *plan, size_t class_bytes);
+/*
+ * The plan for caches that hold about so many bytes of a class; 0 = no block at all. Buddies of 2^k
+ * granules, where that is no class of its own, are in the greatest class that they serve; the fast
+ * path finds them for that class's requests, the slow one for all.
+ */
+void cache_plan_init(struct cache_plan *plan, size_t class_bytes, bool buddies);
 
 void cache_init(struct cache *cache, struct acre *arena, struct plot *plot);
 

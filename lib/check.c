@@ -3,6 +3,7 @@
  */
 #include "arena.h"
 #include "cache.h"
+#include "guard.h"
 #include "plot.h"
 #include "report.h"
 #include "thread.h"
@@ -55,6 +56,8 @@ int acre_check(struct acre *arena)
 	faults += broken;
 	if (!broken)
 		faults += check_leases(arena);
+	if (!broken && arena->guard.kinds)
+		faults += guard_check(arena);
 	lock_drop(&arena->lock);
 	if (cache->plot)
 		faults += cache_check(cache);

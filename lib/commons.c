@@ -4,6 +4,7 @@
 #include "commons.h"
 
 #include "dirt.h"
+#include "fit_buddy.h"
 #include "pages.h"
 
 #define COMMIT_LEAST	((size_t)1 << 20)
@@ -35,8 +36,9 @@ bool commons_commit(struct acre *arena, uint64_t place)
 {
 	size_t page = pages_size();
 	size_t had = atomic_load_explicit(&arena->committed, memory_order_relaxed);
-	size_t need = round_up((place + 1 + arena->commons.fit.links) * GRANULE, page);
-	size_t last = round_up(arena->commons.end * GRANULE, page);
+	size_t need = round_up((place + 1 + FREE_HEAD) * GRANULE, page);
+	/* The last block ends in the granule of the END tag. */
+	size_t last = round_up((arena->commons.end + 1) * GRANULE, page);
 	size_t step = had / 4;
 
 	if (need <= had)
@@ -51,15 +53,35 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	return commit_to(arena, had, step) || (step != need && commit_to(arena, had, need));
 }
 
+/* Blocks are handed out up to this place. */
+static void reach(struct acre *arena, uint64_t place)
+{
+	if (place > atomic_load_explicit(&arena->reached, memory_order_relaxed))
+		atomic_store_explicit(&arena->reached, place, memory_order_relaxed);
+}
+
 /* Takes [place, place + size) from the free block at `at`, if the OS lets it be written. */
-static uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
-		     enum tag_state state)
+static inline uint64_t take(struct acre *arena, uint64_t at, uint64_t place, uint64_t size,
+			    enum tag_state state)
 {
 	if (!commons_commit(arena, place + size))
 		return 0;
+	reach(arena, place + size);
+	if (arena->policy == FIT_BUDDY) {
+		dirt_take(arena, &arena->commons, at, place, size, state);
+		return place;
+	}
 	heap_take(arena_base(arena), &arena->commons, at, place, size, state);
 	if (place != at)
 		dirt_mark(arena, place, 0);
+	return place;
+}
+
+uint64_t commons_take_at(struct acre *arena, uint64_t at, uint64_t place, uint64_t size)
+{
+	place = take(arena, at, place, size, TAG_LIVE);
+	if (place)
+		arena_used(arena, (int64_t)payload_bytes(size));
 	return place;
 }
 
@@ -72,7 +94,7 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 	if (alignment > GRANULE) {
 		if (!heap_find_aligned(base, &arena->commons, size, alignment, &at, &place))
 			return 0;
-		place = take(arena, at, place, size, TAG_LIVE);
+		return commons_take_at(arena, at, place, size);
 	} else {
 		/* A small block comes here only when its thread has no plot: not worth a page. */
 		at = size < arena->page ? 0 : heap_find(base, &arena->commons, whole);
@@ -82,11 +104,8 @@ uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 		}
 		if (!at)
 			return 0;
-		place = take(arena, at, at, whole, TAG_LIVE);
+		return commons_take_at(arena, at, at, whole);
 	}
-	if (place)
-		arena_used(arena, (int64_t)payload_bytes(tag_size(tag_at(base, place))));
-	return place;
 }
 
 void commons_give(struct acre *arena, uint64_t at)
@@ -108,6 +127,7 @@ bool commons_resize(struct acre *arena, uint64_t at, uint64_t size)
 		return false;
 	if (!heap_resize(base, &arena->commons, at, size))
 		return false;
+	reach(arena, at + size);
 	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return true;
 }
@@ -121,8 +141,10 @@ uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size)
 	if (!commons_commit(arena, at + size))
 		return 0;
 	place = heap_slide(base, &arena->commons, at, size);
-	if (place)
-		arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
+	if (!place)
+		return 0;
+	reach(arena, place + size);
+	arena_used(arena, ((int64_t)size - (int64_t)had) * (int64_t)GRANULE);
 	return place;
 }
 
@@ -134,7 +156,13 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 	uint64_t at;
 
 	lock_take(&arena->lock);
-	at = heap_find(base, commons, least);
+	if (arena->policy == FIT_BUDDY) {
+		/* Small buddies lie at the end, which is to stay free for further plots. */
+		wanted = power_below(wanted);
+		at = fit_buddy_lowest(base, &commons->fit, least);
+	} else {
+		at = heap_find(base, commons, least);
+	}
 	if (at) {
 		uint64_t hole = tag_size(tag_at(base, at)) / arena->page * arena->page;
 

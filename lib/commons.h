@@ -21,6 +21,9 @@
  */
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment);
 
+/* Takes [place, place + size) from the free block at `at`; 0 if the OS won't have it written. */
+uint64_t commons_take_at(struct acre *arena, uint64_t at, uint64_t place, uint64_t size);
+
 /* The block at `at`, verified, is free again. */
 void commons_give(struct acre *arena, uint64_t at);
 
@@ -30,7 +33,8 @@ uint64_t commons_slide(struct acre *arena, uint64_t at, uint64_t size);
 
 /*
  * A lease for a plot, of whole pages: at least least granules, as many as wanted where the lowest
- * hole that serves has them. Its size in *size; 0 if there's no room. Takes the lock itself.
+ * hole that serves has them; a power of two of buddies, which least is already. Its size in *size; 0
+ * if there's no room. Takes the lock itself.
  */
 uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64_t wanted,
 		       uint64_t *size);
@@ -42,8 +46,8 @@ void commons_unlease(struct acre *arena, uint64_t at);
 size_t commons_index_end(const struct acre *arena, size_t committed);
 
 /*
- * Makes the arena accessible up to this place, with the tag and the links of a free block there,
- * and the index that goes with it.
+ * Makes the arena accessible up to this place, with the tag of a free block there and what may stand
+ * behind it, and the index that goes with it.
  */
 bool commons_commit(struct acre *arena, uint64_t place);
 

@@ -83,10 +83,25 @@ size_t dirt_bytes(size_t arena_size)
 
 void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 {
-	uint64_t last = at + size + arena->commons.fit.links;
+	uint64_t last = at + size + FREE_HEAD;
 
 	if (arena->dirt)
 		set_bits(arena, arena->dirt, at / arena->page, last / arena->page + 1);
+}
+
+void dirt_mark_tags(struct acre *arena, uint64_t from, uint64_t to)
+{
+	for (; from < to; from += tag_size(tag_at(arena_base(arena), from)))
+		dirt_mark(arena, from, 0);
+}
+
+void dirt_take(struct acre *arena, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
+	       enum tag_state state)
+{
+	uint64_t end = at + tag_size(tag_at(arena_base(arena), at));
+
+	heap_take(arena_base(arena), heap, at, place, size, state);
+	dirt_mark_tags(arena, at, end);
 }
 
 void dirt_zero(struct acre *arena, size_t start, size_t bytes)
@@ -142,14 +157,15 @@ size_t dirt_purge(struct acre *arena, uint64_t *at, uint64_t end, size_t limit, 
 	size_t page_bytes = arena->page * GRANULE;
 	size_t page = *at / arena->page + 1;
 	size_t last = end / arena->page;
-	size_t reached = atomic_load_explicit(&arena->committed, memory_order_relaxed) / page_bytes;
+	uint64_t reached = atomic_load_explicit(&arena->reached, memory_order_relaxed);
 	size_t given = 0;
 
 	if (!arena->dirt) {
 		*at = end;
 		return 0;
 	}
-	/* Beyond what was ever committed no page is dirty but the last. */
+	/* Beyond what was ever handed out no page is dirty but those of a few tags. */
+	reached = (reached + FREE_HEAD) / arena->page + 1;
 	last = last < reached ? last : reached;
 	while (given < limit && *calls &&
 	       (page = next_bit(arena, arena->dirt, page, last, true)) < last) {

@@ -6,11 +6,11 @@
  * and a purge gives back only those.
  *
  * The page of a heap's tags and footers is always dirty, because a block's mark covers the granules
- * of its own tag and of the next one's; a purge leaves these out. It also covers the links that
- * some policies of fit.h write behind the tag of a free block, perhaps on the next page. Links are
- * zero again when the block leaves the index, so it does no harm that another thread may take the
- * block before their page is marked. A footer stays: where one is written into the block before an
- * aligned one, its page is marked under the heap's lock.
+ * of its own tag and of the next one's; a purge leaves these out. It also covers the stamp or
+ * the links behind the tag of a free block, perhaps on the next page. They are zero again when the
+ * block leaves the index, so it does no harm that another thread may take the block before their
+ * page is marked. A footer stays: where one is written into the block before an aligned one, its page
+ * is marked under the heap's lock. So are the pages of buddies' tags, which lie anywhere.
  *
  * Bits of pages inside a block or a free block belong to its holder, or to the heap's lock; the
  * words are shared with others, so bits are set and cleared by atomic operations, relaxed, since
@@ -28,6 +28,13 @@ size_t dirt_bytes(size_t arena_size);
 
 /* The block at `at` is handed out. */
 void dirt_mark(struct acre *arena, uint64_t at, uint64_t size);
+
+/* A heap has written the tags of the blocks in [from, to), some of them free and never handed out. */
+void dirt_mark_tags(struct acre *arena, uint64_t from, uint64_t to);
+
+/* heap_take(), and the marks of all tags that it wrote. */
+void dirt_take(struct acre *arena, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
+	       enum tag_state state);
 
 /* Bytes [start, start + bytes) from base, inside a block that isn't marked yet, become zero. */
 void dirt_zero(struct acre *arena, size_t start, size_t bytes);

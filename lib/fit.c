@@ -9,6 +9,10 @@
 
 static const struct fit_verbs *const policies[] = {
 	[FIT_FIRST] = &fit_first_verbs,
+	[FIT_NEXT] = &fit_next_verbs,
+	[FIT_BEST] = &fit_best_verbs,
+	[FIT_WORST] = &fit_worst_verbs,
+	[FIT_BUDDY] = &fit_buddy_verbs,
 	[FIT_GOOD] = &fit_good_verbs,
 };
 
@@ -32,6 +36,7 @@ void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t o
 	fit->origin = origin;
 	fit->end = origin + granules;
 	fit->top = 0;
+	fit->place = origin;
 	fit->memory = memory;
 	fit->policy = policy;
 	fit->sweep = SWEEP_INDEX;
@@ -41,12 +46,6 @@ void fit_init(struct fit *fit, enum fit_policy policy, size_t memory, uint64_t o
 void fit_lower_end(struct fit *fit, uint64_t end)
 {
 	fit->end = end;
-}
-
-/* Whether the top has so many granules. */
-static bool top_has(const struct fit *fit, uint64_t size)
-{
-	return fit->top && fit->end - fit->top >= size;
 }
 
 void fit_insert(char *base, struct fit *fit, uint64_t at, uint64_t size)
@@ -85,9 +84,7 @@ void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t t
 
 uint64_t fit_find(char *base, const struct fit *fit, uint64_t size)
 {
-	uint64_t at = policies[fit->policy]->find(base, fit, size);
-
-	return at ? at : top_has(fit, size) ? fit->top : 0;
+	return policies[fit->policy]->find(base, fit, size);
 }
 
 uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
@@ -97,7 +94,7 @@ uint64_t fit_next(char *base, const struct fit *fit, uint64_t size, uint64_t aft
 	if (fit->top && after >= fit->top)
 		return 0;
 	at = policies[fit->policy]->next(base, fit, size, after);
-	return at ? at : top_has(fit, size) ? fit->top : 0;
+	return at ? at : top_with(fit, size);
 }
 
 uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size)
@@ -109,7 +106,7 @@ uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size)
 			return at;
 		fit->sweep = SWEEP_TOP;
 	}
-	if (fit->sweep == SWEEP_TOP && top_has(fit, size))
+	if (fit->sweep == SWEEP_TOP && top_with(fit, size))
 		return fit->top;
 	fit->sweep = SWEEP_INDEX;
 	return 0;
@@ -155,6 +152,14 @@ int fit_check(char *base, const struct fit *fit, uint64_t blocks)
 		faults += fit_fault("the last free block's size", fit->top, tag_size(tag),
 				    fit->end - fit->top);
 	return faults + policies[fit->policy]->check(base, fit, blocks - 1);
+}
+
+_Noreturn void fit_overwritten(char *base, uint64_t at)
+{
+	report_misuse_of("heap", payload_at(base, at), tag_size(tag_at(base, at)),
+			 tag_plot(tag_at(base, at)),
+			 "its links were overwritten while it was free; look for a write after "
+			 "free");
 }
 
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should)

@@ -2,21 +2,25 @@
  * Fit: an index of a heap's free blocks that chooses, by one placement policy, which of them serves
  * a request.
  *
- *	FIT_FIRST  the lowest block that is large enough		fit_first.c
- *	FIT_GOOD   one of the least list whose blocks all are		fit_good.c
+ *	policy		the block that serves			steps of a call		index
+ *	FIT_FIRST	the lowest that is large enough		O(log(range))		fit_panes
+ *	FIT_NEXT	the same from the block taken last on	O(log(range))		fit_panes
+ *	FIT_BEST	the smallest, and of these the lowest	O(log(range))		fit_tree
+ *	FIT_WORST	the largest, and of these the lowest	O(log(range))		fit_tree
+ *	FIT_BUDDY	of the smallest power of two		6 for each doubling	fit_buddy
+ *	FIT_GOOD	of the least list whose blocks all are	constant		fit_good
  *
- * The free block that ends where the range does, the top, is in no policy's index: it comes last,
- * when nothing else serves. So taking from fresh land, and giving back to it, costs a few
- * instructions. First fit would choose it last anyway, since no block lies higher.
+ * The bounds hold whatever the number of blocks; each index says how it keeps them.
  *
- * Each operation takes a bounded number of steps, whatever the number of blocks: first fit as many
- * as its tree is deep, O(log(range)); good fit a constant number.
+ * The free block that ends where the range does, the top, is in no index; so taking from fresh
+ * land, and giving back to it, costs a few instructions. Each policy says when the top serves: with
+ * first fit after all others, since no block lies higher. A buddy heap has none.
  *
  * Sizes are in granules; maxima of them saturate at 2^32 - 1 (64 GiB).
  *
  * The index lies in memory that its heap provides, which is zero at first and found by an offset
- * from base; good fit also writes links into the free blocks themselves. There are no pointers in
- * it. All calls are made under the heap's lock.
+ * from base; fit_tree and fit_good also write links into the free blocks themselves. There are no
+ * pointers in it. All calls are made under the heap's lock.
  */
 #ifndef ACRE_FIT_H
 #define ACRE_FIT_H
@@ -25,17 +29,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fit_policy { FIT_FIRST, FIT_GOOD };
+/* In the order of enum acre_policy. */
+enum fit_policy { FIT_FIRST, FIT_NEXT, FIT_BEST, FIT_WORST, FIT_BUDDY, FIT_GOOD, FIT_POLICIES };
 
 #define FIT_UPPERS	13
+#define FIT_TREES	156u
+#define FIT_LOGS	37u
 #define FIT_LISTS	1024u
 
-struct fit_first {
-	uint64_t panes;
+struct fit_panes {
+	uint64_t count;
 	size_t strips;			/* byte offset of the strips from base */
 	size_t upper[FIT_UPPERS];	/* of each upper level, lowest first */
 	unsigned uppers;
 	uint64_t swept;			/* fit_sweep() goes on behind this place */
+};
+
+struct fit_tree {
+	uint64_t reach;			/* the highest place that ever was in a tree */
+	size_t singles;			/* byte offset of the set of single granules from base */
+	uint64_t granules;
+	unsigned place_bits;		/* of a place, counted from origin */
+	bool descending;		/* the largest come first */
+	uint64_t sweep;			/* fit_sweep() goes on behind this place; 0 = at the first */
+	uint64_t sweep_size;		/* among blocks of this size */
+	uint64_t word[(FIT_TREES + 63) / 64];	/* a bit for each tree that isn't empty */
+};
+
+struct fit_buddy {
+	uint64_t granules;
+	uint64_t some;			/* bit k: map k isn't empty */
+	uint64_t sweep;			/* fit_sweep() goes on with the block of this number, */
+	unsigned sweep_log;		/* among those of 2^this granules */
+	uint32_t map[FIT_LOGS];		/* words from the index's start to each map's level 0 */
 };
 
 struct fit_good {
@@ -52,12 +78,15 @@ struct fit {
 	uint64_t origin;	/* place of the first granule covered */
 	uint64_t end;		/* place behind the last one */
 	uint64_t top;		/* the free block that ends there; 0 = none */
+	uint64_t place;		/* behind the block taken last */
 	size_t memory;		/* byte offset of the index from base */
 	uint32_t policy;
-	uint32_t links;		/* granules behind a free block's tag that hold links */
+	bool links;		/* the policy keeps links behind a free block's tag */
 	enum { SWEEP_INDEX, SWEEP_TOP, SWEEP_DONE } sweep;
 	union {
-		struct fit_first first;
+		struct fit_panes panes;
+		struct fit_tree tree;
+		struct fit_buddy buddy;
 		struct fit_good good;
 	};
 };
@@ -96,6 +125,12 @@ void fit_grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t s
  */
 void fit_cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest);
 
+/* A block was taken, which ends before this place: next fit goes on there. */
+static inline void fit_took(struct fit *fit, uint64_t end)
+{
+	fit->place = end;
+}
+
 /* The free block of at least size granules that the policy chooses; 0 if it has none. */
 uint64_t fit_find(char *base, const struct fit *fit, uint64_t size);
 
@@ -117,8 +152,8 @@ uint64_t fit_sweep(char *base, struct fit *fit, uint64_t size);
 void fit_swept(char *base, struct fit *fit, uint64_t at);
 
 /*
- * A size up to which fit_find() is sure to find a block, saturated; 0 if there is none. With first
- * fit it's that of the largest free block.
+ * A size up to which fit_find() is sure to find a block, saturated; 0 if there is none. But with
+ * good fit it's that of the largest free block.
  */
 uint32_t fit_largest(char *base, const struct fit *fit);
 

@@ -35,7 +35,6 @@
  * again when it has merged with a neighbour.
  */
 #include "fit_policy.h"
-#include "report.h"
 #include "sizes.h"
 #include "tag.h"
 
@@ -89,7 +88,7 @@ static size_t used_bytes(const struct fit *fit, uint64_t granules)
 
 static void init(struct fit *fit, uint64_t granules)
 {
-	fit->links = 1;
+	fit->links = true;
 	fit->good = (struct fit_good){
 		.reach = fit->origin,
 		.lists = list_of(granules) + 1,
@@ -129,12 +128,6 @@ static inline bool back_sound(char *base, const struct fit *fit, uint64_t at, ui
 	return within(fit, to) && link_of(base, to) == at && is_free(base, to);
 }
 
-static _Noreturn void overwritten(char *base, uint64_t at)
-{
-	report_misuse("heap", payload_at(base, at),
-		      "its links were overwritten while it was free; look for a write after free");
-}
-
 static inline void push(char *base, struct fit *fit, uint64_t at, unsigned list)
 {
 	struct fit_good *good = &fit->good;
@@ -169,7 +162,7 @@ static inline void pull(char *base, struct fit *fit, uint64_t at, unsigned list)
 
 	if (list >= good->lists || !next_sound(base, fit, at, to) ||
 	    !back_sound(base, fit, at, back, list))
-		overwritten(base, at);
+		fit_overwritten(base, at);
 	if (at == good->sweep)
 		sweep_on(good, list, to);
 	/* calloc counts on zeros in a page that nobody has held: see dirt.h. */
@@ -250,7 +243,7 @@ static uint64_t follow(char *base, const struct fit *fit, uint64_t at)
 
 	STEP();
 	if (!next_sound(base, fit, at, to))
-		overwritten(base, at);
+		fit_overwritten(base, at);
 	return to;
 }
 
@@ -261,7 +254,8 @@ static inline uint64_t first_of(char *base, const struct fit *fit, unsigned list
 	return list < fit->good.lists ? *head_of(base, fit, list) : 0;
 }
 
-static uint64_t find(char *base, const struct fit *fit, uint64_t size)
+/* From the lists. */
+static uint64_t listed(char *base, const struct fit *fit, uint64_t size)
 {
 	uint64_t at = first_of(base, fit, list_above(size));
 	unsigned own = list_of(size);
@@ -273,6 +267,13 @@ static uint64_t find(char *base, const struct fit *fit, uint64_t size)
 		if (tag_size(tag_at(base, at)) >= size)
 			return at;
 	return 0;
+}
+
+static uint64_t find(char *base, const struct fit *fit, uint64_t size)
+{
+	uint64_t at = listed(base, fit, size);
+
+	return at ? at : top_with(fit, size);
 }
 
 static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t after)

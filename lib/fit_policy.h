@@ -9,13 +9,14 @@
 struct fit_verbs {
 	size_t (*bytes)(uint64_t granules);
 	size_t (*used_bytes)(const struct fit *fit, uint64_t granules);
-	/* origin, memory and policy are set; all else is the policy's to set. */
+	/* origin, end, place, memory and policy are set; all else is the policy's to set. */
 	void (*init)(struct fit *fit, uint64_t granules);
 	void (*insert)(char *base, struct fit *fit, uint64_t at, uint64_t size);
 	void (*remove)(char *base, struct fit *fit, uint64_t at, uint64_t size);
 	void (*grow)(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size);
 	void (*cut)(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to,
 		    uint64_t rest);
+	/* The top among them, which the other verbs needn't know. */
 	uint64_t (*find)(char *base, const struct fit *fit, uint64_t size);
 	uint64_t (*next)(char *base, const struct fit *fit, uint64_t size, uint64_t after);
 	uint64_t (*sweep)(char *base, struct fit *fit, uint64_t size);
@@ -27,7 +28,20 @@ struct fit_verbs {
 };
 
 extern const struct fit_verbs fit_first_verbs;
+extern const struct fit_verbs fit_next_verbs;
+extern const struct fit_verbs fit_best_verbs;
+extern const struct fit_verbs fit_worst_verbs;
+extern const struct fit_verbs fit_buddy_verbs;
 extern const struct fit_verbs fit_good_verbs;
+
+/* The top, if it has so many granules; else 0. */
+static inline uint64_t top_with(const struct fit *fit, uint64_t size)
+{
+	return fit->top && fit->end - fit->top >= size ? fit->top : 0;
+}
+
+/* Aborts with a line: the links of this free block aren't what the index wrote. */
+_Noreturn void fit_overwritten(char *base, uint64_t at);
 
 /* A line about a fault of the index; returns 1, the number of faults it is. */
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "commons.h"
+#include "guard.h"
 #include "plot.h"
 #include "release.h"
 #include "waiting.h"
@@ -35,6 +36,17 @@ static bool free_from_plot(struct acre *arena, struct plot *plot, struct queue *
 	return n != 0;
 }
 
+/* As acre_free() of a thread without a cache. */
+static void free_live(struct acre *arena, uint64_t at)
+{
+	void *block = payload_at(arena_base(arena), at);
+
+	if (arena->guard.kinds)
+		guard_give(arena, block);
+	else
+		release(arena, &cache_none, block);
+}
+
 /* The same of the arena's own queue, under waiting_lock. */
 static bool free_from_arena(struct acre *arena, struct queue *queue, uint64_t until)
 {
@@ -43,7 +55,7 @@ static bool free_from_arena(struct acre *arena, struct queue *queue, uint64_t un
 	unsigned n = queue_take(arena, queue, until, places);
 
 	for (unsigned i = 0; i < n; i++)
-		release(arena, &cache_none, payload_at(arena_base(arena), places[i]));
+		free_live(arena, places[i]);
 	waiting_left(arena, bytes - queue->bytes);
 	return n != 0;
 }
@@ -145,8 +157,7 @@ static void sweep(struct acre *arena)
 		do {
 			had = strays_of(arena, owner, places);
 			for (unsigned i = 0; i < had; i++)
-				release(arena, &cache_none,
-					payload_at(arena_base(arena), places[i]));
+				free_live(arena, places[i]);
 		} while (had == BATCH_MOST);
 }
 
@@ -285,12 +296,12 @@ static const struct waiting_hooks *hooks_of(struct acre *arena)
 	return atomic_load_explicit(&arena->waiting_hooks, memory_order_acquire);
 }
 
-bool waiting_expedite(struct acre *arena)
+bool waiting_expedite(struct acre *arena, size_t size)
 {
 	const struct waiting_hooks *hooks = hooks_of(arena);
 
 	/* In a fork handler, nobody else can do anything. */
-	return hooks && !lock_holds_all && hooks->expedite(arena);
+	return hooks && size < arena->size && !lock_holds_all && hooks->expedite(arena);
 }
 
 bool waiting_end(struct acre *arena)

@@ -21,6 +21,10 @@
  * constant number of steps beside those of the index, but for heap_check(), for a search with an
  * alignment, whose last resort looks at each free block, and for the payload that heap_slide()
  * moves.
+ *
+ * Where the policy is the buddy system, the same verbs work on blocks of another kind: sizes are
+ * powers of two, and what differs is in heap_buddy.h. H3 then is: two free buddies never stand side
+ * by side; and there is no END tag, and none of H4.
  */
 #ifndef ACRE_HEAP_H
 #define ACRE_HEAP_H
@@ -43,10 +47,11 @@ struct heap {
 
 /*
  * Makes [start, end) one free block. index is the byte offset from base of zeroed memory for the
- * index, fit_bytes(policy, end - start) bytes.
+ * index, fit_bytes(policy, end - origin) bytes. From origin, which is start or, with buddies, may lie
+ * before it, the index counts places.
  */
-void heap_init(char *base, struct heap *heap, enum fit_policy policy, size_t index, uint64_t start,
-	       uint64_t end, uint32_t key, uint32_t plot);
+void heap_init(char *base, struct heap *heap, enum fit_policy policy, size_t index, uint64_t origin,
+	       uint64_t start, uint64_t end, uint32_t key, uint32_t plot);
 
 /* Place of the free block of at least size granules that the policy chooses; 0 if it has none. */
 uint64_t heap_find(char *base, const struct heap *heap, uint64_t size);
@@ -87,7 +92,7 @@ unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size
 void heap_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);
 
 /* Aborts with a line: a block that came back isn't what it should be. */
-_Noreturn void heap_unexpected(char *base, uint64_t at);
+_Noreturn void heap_unexpected(char *base, uint64_t at, uint32_t key);
 
 /*
  * The size of a block that comes back: its tag must be whole, and say this owner and this state.
@@ -100,7 +105,7 @@ static inline uint64_t heap_expect(char *base, uint64_t at, uint32_t plot, uint3
 	uint64_t size = tag_size(tag);
 
 	if (tag_face(tag) != face_of(at, size, state, plot, key))
-		heap_unexpected(base, at);
+		heap_unexpected(base, at, key);
 	return size;
 }
 
@@ -111,7 +116,7 @@ static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot
 	uint32_t size = tag_twice(tag) / 2;
 
 	if (tag_face(tag) != face_of(at, size, TAG_CACHED, plot, key))
-		heap_unexpected(base, at);
+		heap_unexpected(base, at, key);
 	return size;
 }
 
@@ -130,14 +135,21 @@ bool heap_resize(char *base, struct heap *heap, uint64_t at, uint64_t size);
 uint64_t heap_slide(char *base, struct heap *heap, uint64_t at, uint64_t size);
 
 /*
- * Moves the end of the heap down by size granules. False if the last block isn't free, and larger.
+ * Moves the end of the heap down by size granules. Returns the place from which on tags were written
+ * up to there; 0 if the last block isn't free, and larger.
  */
-bool heap_lower_end(char *base, struct heap *heap, uint64_t size);
+uint64_t heap_lower_end(char *base, struct heap *heap, uint64_t size);
 
 /* Whether all of the heap is one free block. */
 bool heap_empty(const struct heap *heap);
 
 /* The number of faults; a line on stderr for each. */
 int heap_check(char *base, const struct heap *heap);
+
+/* A line about a fault of a block; returns 1, the number of faults it is. */
+int heap_fault(char *base, uint64_t at, const char *what);
+
+/* Faults of a block's state and owner. */
+int heap_check_owner(char *base, const struct heap *heap, uint64_t at);
 
 #endif

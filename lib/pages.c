@@ -9,8 +9,12 @@
 #include "pages.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "report.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -31,13 +35,37 @@ void *pages_reserve(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-bool pages_commit(void *start, size_t bytes)
+void *pages_reserve_aligned(size_t bytes, size_t alignment, size_t offset)
+{
+	char *p = pages_reserve(bytes + alignment);
+	size_t front;
+
+	if (!p)
+		return NULL;
+	front = -((uintptr_t)p + offset) & (alignment - 1);
+	if (front)
+		munmap(p, front);
+	munmap(p + front + bytes, alignment - front);
+	return p + front;
+}
+
+static bool protect(void *start, size_t bytes, int access)
 {
 	int saved = errno;
-	bool done = mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+	bool done = mprotect(start, bytes, access) == 0;
 
 	errno = saved;
 	return done;
+}
+
+bool pages_commit(void *start, size_t bytes)
+{
+	return protect(start, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool pages_forbid(void *start, size_t bytes)
+{
+	return protect(start, bytes, PROT_NONE);
 }
 
 void pages_release(void *start, size_t bytes)
@@ -54,18 +82,33 @@ bool pages_purge(void *start, size_t bytes)
 	return done;
 }
 
+/* Maps a range again that may be gone. Without it the process can't go on. */
+static void restore(void *start, size_t bytes)
+{
+	struct line line = { 0 };
+
+	if (mmap(start, bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) !=
+		    MAP_FAILED || errno == EEXIST)
+		return;
+	line_text(&line, "realloc: the system unmapped ");
+	line_number(&line, bytes);
+	line_text(&line, " bytes of the arena at ");
+	line_address(&line, start);
+	line_text(&line, ", and refuses to map them again; look at ulimit -v");
+	report(&line);
+	abort();
+}
+
 bool pages_move(void *from, void *to, size_t bytes)
 {
 	int saved = errno;
 	void *p;
 
 	p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-	/*
-	 * Refused for want of memory, perhaps: the target may be gone already, and must be there.
-	 */
+	/* Refused for want of memory, perhaps: the target may be gone already. */
 	if (p == MAP_FAILED)
-		mmap(to, bytes, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		restore(to, bytes);
 	errno = saved;
 	return p == to;
 }

@@ -13,8 +13,14 @@ size_t pages_size(void);
 /* Reserves a range of whole pages, not yet accessible. NULL if the OS refuses. */
 void *pages_reserve(size_t bytes);
 
+/* The same, such that the byte at offset, of whole pages, is at a multiple of alignment. */
+void *pages_reserve_aligned(size_t bytes, size_t alignment, size_t offset);
+
 /* Makes whole pages of a reserved range readable and writable. False if the OS refuses. */
 bool pages_commit(void *start, size_t bytes);
+
+/* Makes whole pages neither readable nor writable. False if the OS refuses. */
+bool pages_forbid(void *start, size_t bytes);
 
 /* Gives a reserved range back, wholly. */
 void pages_release(void *start, size_t bytes);

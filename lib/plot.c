@@ -15,7 +15,7 @@
 #define REPORT_BYTES	((int64_t)64 << 10)
 #define SPARE_MOST	LEASE_MOST
 
-/* Granules of a lease that aren't blocks: its tag, its record, and the END tag. */
+/* Granules of a lease that aren't blocks: its tag, its record, and the END tag, if any. */
 static uint64_t lease_overhead(const struct acre *arena, uint64_t granules)
 {
 	return 1 + (sizeof(struct lease) + fit_bytes(arena->policy, granules)) / GRANULE + 1;
@@ -71,11 +71,24 @@ static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 	return i;
 }
 
+/* Where the heap of a lease ends: at its END tag; buddies have none, and fill the lease. */
+static uint64_t lease_end(const struct acre *arena, uint64_t at, uint64_t granules)
+{
+	return at + granules - (arena->policy != FIT_BUDDY);
+}
+
 /* Granules of a lease in which a block of this size is sure to have room. */
 static uint64_t lease_for(const struct acre *arena, uint64_t size)
 {
 	uint64_t least = arena->lease_least;
-	uint64_t needed = size + lease_overhead(arena, size) + lease_overhead(arena, least);
+	uint64_t needed;
+
+	/* A buddy has the upper half, for the record and the index are in the lower. */
+	if (arena->policy == FIT_BUDDY) {
+		least = least > arena->page ? least : arena->page;
+		return power_above(2 * size > least ? 2 * size : least);
+	}
+	needed = size + lease_overhead(arena, size) + lease_overhead(arena, least);
 
 	return round_up(needed > least ? needed : least, arena->page);
 }
@@ -97,14 +110,18 @@ static void lease_init(struct acre *arena, const struct plot *plot, uint64_t at,
 	struct lease *lease = payload_at(base, at);
 	size_t record = (at + 1) * GRANULE;
 	uint64_t overhead = lease_overhead(arena, granules);
+	uint64_t start = at + overhead - 1;
+	uint64_t end = lease_end(arena, at, granules);
 
 	/* All of it but the two tags. */
 	SHADOW_SHOW(lease, (overhead - 2) * GRANULE);
 	dirt_zero(arena, record, (overhead - 2) * GRANULE);
 	dirt_mark(arena, at, overhead);
 	dirt_mark(arena, at + granules - 1, 1);
-	heap_init(base, &lease->heap, arena->policy, record + sizeof(*lease), at + overhead - 1,
-		  at + granules - 1, arena->key, plot->id);
+	/* A buddy that lies right in its lease does so in the arena. */
+	heap_init(base, &lease->heap, arena->policy, record + sizeof(*lease),
+		  arena->policy == FIT_BUDDY ? at : start, start, end, arena->key, plot->id);
+	dirt_mark_tags(arena, start, end);
 }
 
 /* The lease at `at` comes into the plot's list. */
@@ -177,17 +194,24 @@ static void retire(struct acre *arena, struct plot *plot, unsigned i)
 uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
 {
 	char *base = arena_base(arena);
+	/* Good fit's room is that of a block whose list may have some up to a 32nd larger. */
+	uint64_t least = arena->policy == FIT_GOOD ? size - size / 33 : size;
 
-	for (unsigned i = lease_with(plot, 0, size); i < plot->leases;
-	     i = lease_with(plot, i + 1, size)) {
+	for (unsigned i = lease_with(plot, 0, least); i < plot->leases;
+	     i = lease_with(plot, i + 1, least)) {
 		struct heap *heap = &plot_lease(arena, plot, i)->heap;
 		uint64_t at, place;
 
 		if (alignment <= GRANULE)
 			place = at = heap_find(base, heap, size);
 		else if (!heap_find_aligned(base, heap, size, alignment, &at, &place))
+			at = 0;
+		if (!at)
 			continue;
-		heap_take(base, heap, at, place, size, TAG_LIVE);
+		if (arena->policy == FIT_BUDDY)
+			dirt_take(arena, heap, at, place, size, TAG_LIVE);
+		else
+			heap_take(base, heap, at, place, size, TAG_LIVE);
 		if (place != at)
 			dirt_mark(arena, place, 0);
 		account(arena, plot, i, (int64_t)size, 1);
@@ -199,7 +223,8 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment)
 {
 	uint64_t at = plot_take(arena, plot, size, alignment);
-	uint64_t slack = alignment > GRANULE ? alignment / GRANULE : 0;
+	/* Buddies are aligned as they are large. */
+	uint64_t slack = alignment > GRANULE && arena->policy != FIT_BUDDY ? alignment / GRANULE : 0;
 
 	if (!at && extend(arena, plot, size + slack))
 		at = plot_take(arena, plot, size, alignment);
@@ -216,9 +241,12 @@ static unsigned take_from(struct acre *arena, struct plot *plot, unsigned i, uin
 	uint64_t at;
 
 	while (had < count && (at = heap_find(base, heap, size))) {
+		uint64_t end = at + tag_size(tag_at(base, at));
 		unsigned n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
 
 		dirt_mark(arena, at, n * size);
+		if (arena->policy == FIT_BUDDY)
+			dirt_mark_tags(arena, at + n * size, end);
 		for (; n; n--, at += size)
 			places[had++] = at;
 	}
@@ -284,7 +312,7 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 			given = give_to(arena, plot, i, places, count);
 		/* A link or a tag that was overwritten may lead to another plot's block. */
 		if (!given)
-			heap_unexpected(arena_base(arena), *places);
+			heap_unexpected(arena_base(arena), *places, arena->key);
 		if (lease_empty(arena, plot, i))
 			retire(arena, plot, i);
 		places += given;
@@ -318,8 +346,8 @@ uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t
 	return place;
 }
 
-void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
-	       uint64_t bytes)
+void plot_post(struct acre *arena, struct plot *plot, uint64_t first, uint64_t last,
+	       uint64_t blocks, uint64_t bytes)
 {
 	uint64_t head = atomic_load_explicit(&plot->inbox, memory_order_relaxed);
 
@@ -329,7 +357,7 @@ void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uin
 	 * Release, to the acquire in plot_drain(): the links, and the program's last use of them.
 	 */
 	do
-		link_write(base, last, head);
+		post_write(arena_base(arena), last, head, arena->key);
 	while (!atomic_compare_exchange_weak_explicit(&plot->inbox, &head, first,
 						      memory_order_release, memory_order_relaxed));
 }
@@ -356,7 +384,11 @@ void plot_drain(struct acre *arena, struct plot *plot)
 
 			batch[count++] = at;
 			bytes += payload_bytes(size);
-			at = link_of(base, at);
+			if (!post_read(base, at, &at, arena->key))
+				report_misuse_of("free", payload_at(base, batch[count - 1]), size,
+						 plot->id,
+						 "it was written to after it was freed; look for a "
+						 "write after free");
 		}
 		blocks += count;
 		plot_give(arena, plot, batch, count);
@@ -384,7 +416,7 @@ int plot_check(struct acre *arena, struct plot *plot)
 		const struct tag *tag = tag_at(base, plot->lease[i]);
 
 		if (tag_state(tag) != TAG_LEASE || tag_plot(tag) != plot->id ||
-		    heap->end != plot->lease[i] + tag_size(tag) - 1 ||
+		    heap->end != lease_end(arena, plot->lease[i], tag_size(tag)) ||
 		    plot->room[i] != fit_largest(base, &heap->fit) ||
 		    (i && plot->lease[i - 1] >= plot->lease[i])) {
 			struct line line = { 0 };

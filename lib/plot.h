@@ -93,6 +93,12 @@ unsigned plot_lease_from(const struct plot *plot, uint64_t at);
 /* The bytes of a slab for a plot with caches of this plan; whole pages. */
 size_t plot_size(const struct cache_plan *plan);
 
+/* At the start of a process: threads are looked for in this one from now on. */
+void plot_process_begin(void);
+
+/* False in the child of a vfork, which borrows its parent's memory, and holds no plot. */
+bool plot_process_is_this(void);
+
 /* A plot for the thread `holder`: an idle one, or a new one; NULL if there's no room for any. */
 struct plot *plot_join(struct acre *arena, uintptr_t holder);
 
@@ -144,10 +150,10 @@ void plot_release(struct acre *arena, struct plot *plot);
 int plot_check(struct acre *arena, struct plot *plot);
 
 /*
- * Without the lock: a chain of cached blocks of this plot, from first to last by their links, comes
+ * Without the lock: a chain of cached blocks of this plot, from first to last by their posts, comes
  * into the inbox.
  */
-void plot_post(struct plot *plot, char *base, uint64_t first, uint64_t last, uint64_t blocks,
-	       uint64_t bytes);
+void plot_post(struct acre *arena, struct plot *plot, uint64_t first, uint64_t last,
+	       uint64_t blocks, uint64_t bytes);
 
 #endif

@@ -11,7 +11,9 @@
  *			process may use. Reserved, not committed.
  *	ACRE_STATS	if 1, statistics on stderr when the process exits
  *	ACRE_NO_PURGE	if 1, free pages stay resident
- *	ACRE_POLICY	first (the default) or good: ACRE_FIRST_FIT, ACRE_GOOD_FIT
+ *	ACRE_POLICY	first (the default), next, best, worst, buddy or good
+ *	ACRE_GUARDS	canaries, fill, quarantine, random, pages, several with commas, or all
+ *	ACRE_FAIL_AT	for tests: N, the number of a request that is refused; N+, it and all after it
  */
 #include <acre/acre.h>
 #include <errno.h>
@@ -28,6 +30,7 @@
 #include "budget.h"
 #include "private.h"
 #include "report.h"
+#include "words.h"
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -52,33 +55,36 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
 }
 
 /*
- * Where statistics go at the end: a copy of stderr, since many programs close theirs as they exit.
- * The program may have closed the copy too, and opened something else under its number.
+ * Where statistics go at the end: to what stderr is now, by a copy of it, since many programs close
+ * theirs as they exit; if the program closes the copy, by its own. What was opened under either
+ * number since is another file, and gets nothing.
  */
 static struct {
-	int fd;
+	bool open;		/* stderr was, at the start */
 	dev_t device;
 	ino_t inode;
-} statistics = { .fd = -1 };
+	int copy;
+} statistics = { .copy = -1 };
 
-static void keep_stderr(void)
+static void note_stderr(void)
 {
 	struct stat now;
 
-	statistics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
-	if (statistics.fd >= 0 && fstat(statistics.fd, &now) == 0) {
-		statistics.device = now.st_dev;
-		statistics.inode = now.st_ino;
-	}
+	if (fstat(STDERR_FILENO, &now) != 0)
+		return;
+	statistics.open = true;
+	statistics.device = now.st_dev;
+	statistics.inode = now.st_ino;
+	if (is_on("ACRE_STATS"))
+		statistics.copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 64);
 }
 
-static int kept_stderr(void)
+static bool is_stderr(int fd)
 {
 	struct stat now;
 
-	return statistics.fd >= 0 && fstat(statistics.fd, &now) == 0 &&
-	       now.st_dev == statistics.device && now.st_ino == statistics.inode ?
-		       statistics.fd : STDERR_FILENO;
+	return statistics.open && fstat(fd, &now) == 0 && now.st_dev == statistics.device &&
+	       now.st_ino == statistics.inode;
 }
 
 static void start(void)
@@ -86,17 +92,25 @@ static void start(void)
 	struct acre_options options = { 0 };
 	const char *text = getenv("ACRE_ARENA");
 	const char *policy = getenv("ACRE_POLICY");
+	const char *guards = getenv("ACRE_GUARDS");
+	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
 
-	if (is_on("ACRE_STATS"))
-		keep_stderr();
+	report_begin();
+	note_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
-	if (policy && strcmp(policy, "good") == 0)
-		options.policy = ACRE_GOOD_FIT;
-	else if (policy && strcmp(policy, "first") != 0)
-		give_up("ACRE_POLICY=", policy, "not a policy; give first or good");
+	if (guards && !words_guards(guards, &options))
+		give_up("ACRE_GUARDS=", guards, WORDS_GUARDS);
+	if (policy && !words_policy(policy, &options))
+		give_up("ACRE_POLICY=", policy, WORDS_POLICY);
+	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
+		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
+	if (options.guards & ACRE_GUARD_PAGES && options.policy == ACRE_BUDDY)
+		give_up("ACRE_GUARDS=", guards, "pages can't be had with the policy buddy");
+	if (fail_at && !words_fail_at(fail_at, &options))
+		give_up("ACRE_FAIL_AT=", fail_at, WORDS_FAIL_AT);
 	if (text) {
 		if (budget_parse(text, memory, &bytes) != 0)
 			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
@@ -129,20 +143,35 @@ static struct acre *arena_of(void)
 	return acre_default();
 }
 
+/* Whether the first refusal is one that was asked for. */
+static bool meant_to_fail(struct acre *arena)
+{
+	return arena->fail_at && atomic_load_explicit(&arena->requests, memory_order_relaxed) >=
+					 arena->fail_at;
+}
+
 /* Says once that the arena is full: programs seldom do. */
-static void *refused(size_t size)
+static void *refused(size_t size, size_t alignment)
 {
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 	struct acre *arena = acre_default();
+	bool meant = meant_to_fail(arena);
 	struct line line = { 0 };
 
 	if (size >= PTRDIFF_MAX || atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
 		return NULL;
 	line_text(&line, "the arena of ");
 	line_number(&line, arena->size);
-	line_text(&line, " bytes is full: a request for ");
+	line_text(&line, meant ? " bytes has room" : " bytes is full");
+	line_text(&line, ": a request for ");
 	line_number(&line, size);
-	line_text(&line, " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
+	if (alignment) {
+		line_text(&line, " aligned to ");
+		line_number(&line, alignment);
+	}
+	line_text(&line, meant ?
+		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
+		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;
 	return NULL;
@@ -154,7 +183,7 @@ static __attribute__((noinline)) void *malloc_slowly(size_t size)
 
 	if (!block)
 		block = acre_malloc(arena_of(), size);
-	return block ? block : refused(size);
+	return block ? block : refused(size, 0);
 }
 
 static inline void *take(size_t size)
@@ -197,7 +226,7 @@ PUBLIC void *calloc(size_t count, size_t size)
 
 	if (block)
 		return block;
-	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes);
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes, 0);
 }
 
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
@@ -210,7 +239,7 @@ PUBLIC void *realloc(void *block, size_t size)
 	fresh = cache_resize(acre_private_thread.home, block, size);
 	if (!fresh)
 		fresh = acre_realloc(arena_of(), block, size);
-	return fresh || !size ? fresh : refused(size);
+	return fresh || !size ? fresh : refused(size, 0);
 }
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size)
@@ -228,7 +257,7 @@ PUBLIC void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = acre_aligned_alloc(arena_of(), alignment, size);
 
-	return block || errno == EINVAL ? block : refused(size);
+	return block || errno == EINVAL ? block : refused(size, alignment);
 }
 
 /* As glibc's: an alignment that is no power of two is rounded up to one. */
@@ -236,7 +265,7 @@ PUBLIC void *memalign(size_t alignment, size_t size)
 {
 	size_t power = 16;
 
-	while (power < alignment && power <= SIZE_MAX / 4)
+	while (power < alignment && power <= SIZE_MAX / 2)
 		power *= 2;
 	if (power < alignment) {
 		errno = EINVAL;
@@ -386,16 +415,21 @@ PUBLIC struct mallinfo mallinfo(void)
 	};
 }
 
-/* Nothing that mallopt() can set exists here; callers take 0 for a failure. */
+/*
+ * Nothing that mallopt() can set exists here, but callers take 0 for a failure: it's for what glibc
+ * refuses, an M_MXFAST out of the range that its manual states.
+ */
 PUBLIC int mallopt(int option, int value)
 {
-	(void)option;
-	(void)value;
-	return 1;
+	return option != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
 
 static __attribute__((destructor)) void finish(void)
 {
-	if (acre_default() && is_on("ACRE_STATS"))
-		say_statistics(kept_stderr());
+	if (!acre_default() || !is_on("ACRE_STATS"))
+		return;
+	if (is_stderr(statistics.copy))
+		say_statistics(statistics.copy);
+	else if (is_stderr(STDERR_FILENO))
+		say_statistics(STDERR_FILENO);
 }

@@ -43,7 +43,6 @@ static bool look(struct pass *pass)
 static bool purge_heap(struct acre *arena, struct heap *heap, struct pass *pass)
 {
 	char *base = arena_base(arena);
-	uint64_t links = heap->fit.links;
 
 	while (look(pass)) {
 		uint64_t at = fit_sweep(base, &heap->fit, arena->page);
@@ -52,7 +51,7 @@ static bool purge_heap(struct acre *arena, struct heap *heap, struct pass *pass)
 		if (!at)
 			return true;
 		end = at + tag_size(tag_at(base, at));
-		from = at == arena->purge_block ? arena->purge_from : at + links;
+		from = at == arena->purge_block ? arena->purge_from : at + FREE_HEAD;
 		pass->given += dirt_purge(arena, &from, end, pass->bytes - pass->given, &pass->calls);
 		if (from < end) {
 			arena->purge_block = at;
@@ -170,13 +169,12 @@ void purge_now(struct acre *arena)
 static size_t trim_heap(struct acre *arena, struct heap *heap)
 {
 	char *base = arena_base(arena);
-	uint64_t links = heap->fit.links;
 	unsigned calls = UINT_MAX;
 	size_t given = 0;
 
 	for (uint64_t at = fit_next(base, &heap->fit, arena->page, 0); at;
 	     at = fit_next(base, &heap->fit, arena->page, at)) {
-		uint64_t from = at + links;
+		uint64_t from = at + FREE_HEAD;
 
 		given += dirt_purge(arena, &from, at + tag_size(tag_at(base, at)), SIZE_MAX, &calls);
 	}

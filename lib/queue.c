@@ -7,6 +7,7 @@
 
 #include "commons.h"
 #include "dirt.h"
+#include "guard.h"
 #include "plot.h"
 #include "report.h"
 
@@ -39,10 +40,14 @@ uint64_t queue_chunk(size_t arena_size)
 }
 
 /* A block for a chunk; 0 if there's no room. */
-static uint64_t take_block(struct acre *arena, struct plot *plot, uint64_t granules)
+static uint64_t take_block(struct acre *arena, struct plot *plot)
 {
-	uint64_t at = plot ? plot_take_more(arena, plot, granules, 0) : 0;
+	uint64_t granules = arena_block(arena, queue_chunk(arena->size), 0);
+	uint64_t at;
 
+	if (arena->guard.kinds)
+		return guard_place(arena, queue_chunk(arena->size) * GRANULE, 0);
+	at = plot ? plot_take_more(arena, plot, granules, 0) : 0;
 	if (!at) {
 		lock_take(&arena->lock);
 		at = commons_take(arena, granules, 0);
@@ -55,20 +60,21 @@ static uint64_t take_block(struct acre *arena, struct plot *plot, uint64_t granu
 static struct chunk *add_chunk(struct acre *arena, struct plot *plot, struct queue *queue,
 			       uint32_t high)
 {
-	uint64_t at = take_block(arena, plot, queue_chunk(arena->size));
+	uint64_t at = take_block(arena, plot);
 	struct chunk *chunk;
-	uint64_t bytes;
+	uint64_t bytes, room;
 
 	if (!at)
 		return NULL;
 	chunk = chunk_at(arena, at);
 	bytes = payload_bytes(tag_size(tag_at(arena_base(arena), at)));
+	room = arena->guard.kinds ? guard_request(arena, chunk, "free_rcu") : bytes;
 	tag_set_state(tag_at(arena_base(arena), at), TAG_WAITING);
 	SHADOW_SHOW(chunk, bytes);
 	dirt_mark(arena, at, tag_size(tag_at(arena_base(arena), at)));
 	*chunk = (struct chunk){
 		.high = high,
-		.room = (uint32_t)((bytes - sizeof(*chunk)) / sizeof(*chunk->places)),
+		.room = (uint32_t)((room - sizeof(*chunk)) / sizeof(*chunk->places)),
 	};
 	if (queue->last)
 		chunk_at(arena, queue->last)->next = at;

@@ -530,9 +530,9 @@ static inline struct cache *cache_of(struct acre *arena)
 PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
 {
 	struct cache *cache;
-	uint32_t face, twice, count;
+	uint64_t face, place;
+	uint32_t twice, count;
 	struct ring *ring;
-	uint64_t place;
 
 	if (!block)
 		return;
@@ -548,7 +548,7 @@ PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
 		return;
 	}
 	count = atomic_load_explicit(&ring->count, memory_order_relaxed);
-	tag_set_face(tag_of(block), face_turned(face, TAG_LIVE, TAG_WAITING));
+	tag_set_face(tag_of(block), face_turned((uint32_t)face, TAG_LIVE, TAG_WAITING));
 	ring->places[count] = (uint32_t)place;
 	ring->bytes += payload_bytes(twice / 2);
 	/* Release, to the acquires of count: the entry, and what the program did with the block. */

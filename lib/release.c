@@ -43,7 +43,10 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 	at = offset / GRANULE - 1;
 	tag = tag_at(base, at);
 	size = tag_size(tag);
-	if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
+	/* No such size, or no such plot. */
+	if (size > arena->size / GRANULE - at || tag_plot(tag) > plots_made(arena))
+		size = 0;
+	else if (tag_face(tag) == face_of(at, size, TAG_LIVE, tag_plot(tag), arena->key))
 		return at;
 	if (size && tag_sound(base, at, arena->key))
 		report_misuse_of(call, block, size, tag_plot(tag), cause_of(base, at, arena->key));
@@ -75,8 +78,8 @@ static bool give_to_cache(struct cache *cache, void *block, uint64_t size)
 
 	if (!cache->plot || size > CLASSED_MOST)
 		return false;
-	class = class_of(size);
-	return class_granules(class) == size && cache_keep(cache, block, class);
+	class = arena_class(cache->arena, size);
+	return cache->arena->plan.granules[class] == size && cache_keep(cache, block, class);
 }
 
 void release(struct acre *arena, struct cache *cache, void *block)

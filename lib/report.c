@@ -7,6 +7,8 @@
  */
 #include "report.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,9 +70,18 @@ void report_to(int fd, const struct line *line)
 	}
 }
 
+/* Written once, before there are threads that might read it. */
+static bool mute;
+
+void report_begin(void)
+{
+	mute = fcntl(STDERR_FILENO, F_GETFD) < 0;
+}
+
 void report(const struct line *line)
 {
-	report_to(STDERR_FILENO, line);
+	if (!mute)
+		report_to(STDERR_FILENO, line);
 }
 
 static void begin_misuse(struct line *line, const char *call, const void *block)

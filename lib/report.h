@@ -17,6 +17,12 @@ void line_text(struct line *line, const char *text);
 void line_number(struct line *line, uint64_t number);
 void line_address(struct line *line, const void *address);
 
+/*
+ * For the drop-in as it starts: where stderr is closed now, report() says nothing, for what the
+ * program will open under its number is another file.
+ */
+void report_begin(void);
+
 /* Writes "acre: ", the line and a newline to a file descriptor; or to stderr. */
 void report_to(int fd, const struct line *line);
 void report(const struct line *line);

@@ -50,10 +50,11 @@ static uint64_t slide(struct acre *arena, uint64_t at, uint32_t owner, uint64_t 
 /* The granules that a block in a cached arena is given for a request: what a cache can keep. */
 static uint64_t round_granules(const struct acre *arena, uint64_t granules)
 {
+	granules = arena_block(arena, granules, 0);
 	if (!arena->plot_bytes)
 		return granules;
 	if (granules <= CLASSED_MOST)
-		return class_granules(class_of(granules));
+		return arena->plan.granules[arena_class(arena, granules)];
 	if (granules > arena->plot_most)
 		return round_up(granules, arena->page);
 	return granules;
@@ -65,6 +66,21 @@ static bool worth_splitting(const struct acre *arena, uint64_t had, uint64_t siz
 	return size < had && (!arena->plot_bytes || resize_splits(had, size));
 }
 
+bool resize_serves(const struct acre *arena, uint64_t had, size_t size)
+{
+	uint64_t granules;
+
+	if (size > payload_bytes(had))
+		return false;
+	/* A buddy may be as large as its alignment. */
+	if (arena->policy == FIT_BUDDY)
+		return true;
+	granules = round_granules(arena, granules_for(size));
+	/* The commons round up to whole pages what a full plot sends there. */
+	return !worth_splitting(arena, had, granules) ||
+	       (arena->plot_bytes && had == round_up(granules, arena->page));
+}
+
 /* The content of a large block goes over to another by moving its whole pages. */
 static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t granules)
 {
@@ -72,8 +88,8 @@ static bool move_pages(struct acre *arena, uint64_t from, uint64_t to, uint64_t 
 	size_t page = arena->page * GRANULE;
 	size_t start = (from + 1) * GRANULE;
 	size_t end = start + payload_bytes(granules);
-	/* The page that holds the links when the old block is free stays. */
-	size_t first = round_up(start + GRANULE, page);
+	/* The page that holds the stamp or links when the old block is free stays. */
+	size_t first = round_up(start + FREE_HEAD * GRANULE, page);
 	size_t last = end / page * page;
 	size_t shift = (to - from) * GRANULE;	/* modulo 2^64: down as well as up */
 
@@ -120,12 +136,16 @@ static void *move(struct acre *arena, struct cache *cache, uint64_t at, uint64_t
 	return fresh;
 }
 
-/* Whether the block behind looks free: a glance that saves taking the lock in vain. */
-static bool may_grow(char *base, uint64_t at, uint64_t had, uint64_t size)
+/*
+ * Whether the block behind looks free: a glance that saves taking the lock in vain. A buddy may take
+ * several.
+ */
+static bool may_grow(struct acre *arena, uint64_t at, uint64_t had, uint64_t size)
 {
-	const struct tag *next = tag_at(base, at + had);
+	const struct tag *next = tag_at(arena_base(arena), at + had);
 
-	return tag_state(next) == TAG_FREE && had + tag_size(next) >= size;
+	return tag_state(next) == TAG_FREE &&
+	       (had + tag_size(next) >= size || arena->policy == FIT_BUDDY);
 }
 
 void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
@@ -147,10 +167,12 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 		}
 		return block;
 	}
+	if (supply_fails(arena))
+		return NULL;
 	place = 0;
 	/* A small block is copied sooner than a lock is taken. */
 	if (granules >= SMALL_GRANULES || !cache->plot) {
-		if (may_grow(base, at, had, granules))
+		if (may_grow(arena, at, had, granules))
 			place = grow_here(arena, at, owner, granules);
 		if (!place && had <= SLIDE_MOST && tag_prev_free(tag_at(base, at)))
 			place = slide(arena, at, owner, granules);
@@ -164,7 +186,7 @@ void *resize(struct acre *arena, struct cache *cache, void *block, size_t size)
 		 * What reclaim found may lie around the block itself; and no more than needed will
 		 * do.
 		 */
-		granules = granules_for(size);
+		granules = arena_block(arena, granules_for(size), 0);
 		place = grow_here(arena, at, owner, granules);
 		if (!place)
 			place = slide(arena, at, owner, granules);

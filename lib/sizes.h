@@ -29,6 +29,19 @@ static inline uint64_t round_up(uint64_t n, uint64_t to)
 	return (n + to - 1) / to * to;
 }
 
+/* The greatest power of two that isn't above n, and the least that isn't below; n isn't 0. */
+static inline uint64_t power_below(uint64_t n)
+{
+	return UINT64_C(1) << (63 - __builtin_clzll(n));
+}
+
+static inline uint64_t power_above(uint64_t n)
+{
+	uint64_t below = power_below(n);
+
+	return below == n ? n : 2 * below;
+}
+
 /* Granules of the least block with this payload. size is at most SIZE_MAX - 32. */
 static inline uint64_t granules_for(size_t size)
 {

@@ -95,6 +95,8 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	sums.used += arena->commons.used - arena->lease_granules;
 	sums.blocks += arena->commons.blocks - arena->leases;
 	stats->leases = arena->leases;
+	cached_blocks += arena->guard.blocks;
+	stats->cached_bytes += arena->guard.bytes;
 	end = arena->commons.end;
 	lock_drop(&arena->lock);
 

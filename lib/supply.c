@@ -69,12 +69,13 @@ void supply_reclaim(struct acre *arena, struct cache *cache)
 }
 
 /* The least block that can serve, or the size that a cache can keep when it's freed. */
-static uint64_t wanted_granules(const struct cache *cache, size_t size)
+static uint64_t wanted_granules(const struct acre *arena, const struct cache *cache, size_t size,
+				size_t alignment)
 {
-	uint64_t granules = granules_for(size);
+	uint64_t granules = arena_block(arena, granules_for(size), alignment);
 
-	return cache->plot && granules <= CLASSED_MOST ? class_granules(class_of(granules)) :
-							 granules;
+	return cache->plot && granules <= CLASSED_MOST ?
+		       arena->plan.granules[arena_class(arena, granules)] : granules;
 }
 
 static void *finish(struct acre *arena, uint64_t at, bool zero)
@@ -89,9 +90,8 @@ static void *finish(struct acre *arena, uint64_t at, bool zero)
 	return payload_at(base, at);
 }
 
-static void *from_bin(struct cache *cache, size_t size, bool zero)
+static void *from_bin(struct cache *cache, unsigned class, size_t size, bool zero)
 {
-	unsigned class = class_of(granules_for(size));
 	void *block = bin_pop(&cache->bins[class]);
 
 	if (!block)
@@ -99,6 +99,16 @@ static void *from_bin(struct cache *cache, size_t size, bool zero)
 	if (block && zero)
 		memset(block, 0, size);
 	return block;
+}
+
+bool supply_fails(struct acre *arena)
+{
+	uint64_t number;
+
+	if (!arena->fail_at)
+		return false;
+	number = atomic_fetch_add_explicit(&arena->requests, 1, memory_order_relaxed) + 1;
+	return number >= arena->fail_at && number - arena->fail_at < arena->fail_count;
 }
 
 void *supply_refuse(struct acre *arena, struct cache *cache)
@@ -116,10 +126,10 @@ static uint64_t from_anywhere(struct acre *arena, struct cache *cache, size_t si
 {
 	uint64_t granules, at;
 
-	at = from_own(arena, cache->plot, wanted_granules(cache, size), alignment);
+	at = from_own(arena, cache->plot, wanted_granules(arena, cache, size, alignment), alignment);
 	if (!at && arena->plot_bytes) {
 		supply_reclaim(arena, cache);
-		granules = granules_for(size);
+		granules = arena_block(arena, granules_for(size), alignment);
 		at = from_own(arena, cache->plot, granules, alignment);
 		if (!at)
 			at = from_others(arena, granules, alignment);
@@ -134,7 +144,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
 		return 0;
 	at = from_anywhere(arena, cache, size, alignment);
-	if (!at && waiting_expedite(arena))
+	if (!at && waiting_expedite(arena, size))
 		at = from_anywhere(arena, cache, size, alignment);
 	purge_maybe(arena, 0);
 	return at;
@@ -144,11 +154,13 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 {
 	uint64_t at;
 
-	/* The first comparison keeps the second's sum from overflowing. */
-	if (cache->plot && alignment <= GRANULE && (uint64_t)size <= REQUEST_MOST &&
-	    granules_for(size) <= CLASSED_MOST) {
-		void *block = from_bin(cache, size, zero);
+	if (cache->plot && alignment <= GRANULE && (uint64_t)size <= MEDIUM_BYTES) {
+		uint64_t granules = arena_block(arena, granules_for(size), 0);
+		void *block = NULL;
 
+		/* A buddy may be twice as large as what's asked for. */
+		if (granules <= CLASSED_MOST)
+			block = from_bin(cache, arena_class(arena, granules), size, zero);
 		if (block) {
 			purge_maybe(arena, 0);
 			return block;

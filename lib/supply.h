@@ -28,6 +28,9 @@ void *supply(struct acre *arena, struct cache *cache, size_t size, size_t alignm
 /* The same from step 2 on: a place, whose block isn't marked as touched yet (dirt.h). 0 if none. */
 uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment);
 
+/* Whether this request is one that acre_options.fail_at says to refuse. */
+bool supply_fails(struct acre *arena);
+
 /* Step 7: empties the cache, counts a refusal, sets errno to ENOMEM, and returns NULL. */
 void *supply_refuse(struct acre *arena, struct cache *cache);
 

@@ -11,13 +11,13 @@
  * A place is the number of a granule (16 bytes) from the arena's base. The block at place `at` has
  * its tag in the upper half of granule `at` and its payload from granule `at + 1` on; the lower
  * half of that granule is the last 8 bytes of the block before, where a free block keeps its size
- * (the footer):
+ * (the footer); the first 8 of a block that nobody holds are its stamp:
  *
  *	granule       at                at+1                         at+size
- *	       +--------+------+-------------------- ... ---------+--------+------
- *	       | footer | tag  | payload                          | footer | tag
- *	       | (prev) |      |                                  | (ours) | (next)
- *	       +--------+------+-------------------- ... ---------+--------+------
+ *	       +--------+------+-------+------------ ... ---------+--------+------
+ *	       | footer | tag  | stamp | payload                  | footer | tag
+ *	       | (prev) |      |       |                          | (ours) | (next)
+ *	       +--------+------+-------+------------ ... ---------+--------+------
  *
  * So the least block is one granule, with a payload of 8 bytes, and every remainder is a block.
  *
@@ -44,6 +44,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the state byte must l
 
 #define GRANULE		16u
 #define TAG_BYTES	8u
+#define FREE_HEAD	1u	/* granules behind a free block's tag that may hold something */
 #define PLOT_BITS	11
 #define PLOT_LAST	((1u << PLOT_BITS) - 1)
 #define SMALL_GRANULES	66u	/* a block of fewer is small: see sizes.h */
@@ -112,10 +113,14 @@ static inline uint64_t payload_bytes(uint64_t granules)
  */
 static inline uint32_t tag_hash_small(uint32_t offset, uint32_t twice, uint32_t key)
 {
-	return (offset + 4 * twice) * key & FACE_CHECK;
+	return (offset + twice) * key & FACE_CHECK;
 }
 
-/* Those of a larger one differ in a bit, so that it's never taken for a small one. */
+/*
+ * Those of a larger one differ in a bit, so that it's never taken for a small one. In the highest,
+ * since then, of all bytes that an underflow may leave in the span's highest, 0x80 alone turns a
+ * small block into a sound one: of 16 GiB, which few arenas have room for.
+ */
 static inline uint32_t tag_hash_large(uint32_t offset, uint32_t twice, uint32_t key)
 {
 	return tag_hash_small(offset, twice, key) ^ FACE_LARGE;
@@ -249,9 +254,58 @@ UNSHADOWED static inline void footer_write(char *base, uint64_t at, uint64_t gra
 }
 
 /*
- * The first 8 bytes of the payload of a block that nobody holds: the place of the next one, of a
- * cached block in its inbox, of a free block in the list of a fit that keeps lists.
+ * The first 8 bytes of the payload of a block that nobody holds are one of three things:
+ *
+ *	its stamp	of a cached block, and of a free one whose fit keeps no links: the face that it
+ *			has or would have as a cached one, so that a write after free, to it or to the
+ *			tag, is seen before the block is handed out
+ *	a post		of a cached block in an inbox: the place of the next one, and check bits
+ *	a link		of a free block in the list of a fit that keeps lists: the next one's place
  */
+UNSHADOWED static inline void stamp(void *payload, uint64_t face)
+{
+	*(uint64_t *)payload = face;
+}
+
+UNSHADOWED static inline bool stamped(const void *payload, uint64_t face)
+{
+	return *(const uint64_t *)payload == face;
+}
+
+/* The stamp of a free block that has this face. */
+static inline uint32_t stamp_of_free(uint32_t face)
+{
+	return face_turned(face, TAG_FREE, TAG_CACHED);
+}
+
+/* No stamp, nor a link: zero, as in a page that nobody has held (dirt.h). */
+UNSHADOWED static inline void unstamp(void *payload)
+{
+	*(uint64_t *)payload = 0;
+}
+
+#define POST_PLACE_BITS	40
+
+static inline uint64_t post_hash(uint64_t at, uint64_t next, uint32_t key)
+{
+	return (at ^ next << 20 ^ key) * UINT64_C(0x9e3779b97f4a7c15) >> POST_PLACE_BITS
+	       << POST_PLACE_BITS;
+}
+
+UNSHADOWED static inline void post_write(char *base, uint64_t at, uint64_t next, uint32_t key)
+{
+	*(uint64_t *)payload_at(base, at) = next | post_hash(at, next, key);
+}
+
+/* The next place in *next; false if the post isn't as it was written. */
+UNSHADOWED static inline bool post_read(char *base, uint64_t at, uint64_t *next, uint32_t key)
+{
+	uint64_t post = *(uint64_t *)payload_at(base, at);
+
+	*next = post & ((UINT64_C(1) << POST_PLACE_BITS) - 1);
+	return post == (*next | post_hash(at, *next, key));
+}
+
 UNSHADOWED static inline uint64_t link_of(char *base, uint64_t at)
 {
 	return *(uint64_t *)payload_at(base, at);

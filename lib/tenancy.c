@@ -21,6 +21,18 @@
 
 #define REAP_LEAST	16u
 
+static _Atomic pid_t process;
+
+void plot_process_begin(void)
+{
+	atomic_store_explicit(&process, getpid(), memory_order_relaxed);
+}
+
+bool plot_process_is_this(void)
+{
+	return getpid() == atomic_load_explicit(&process, memory_order_relaxed);
+}
+
 /* This thread, as the kernel knows it. */
 static int own_tid(void)
 {
@@ -39,14 +51,17 @@ static bool lower_end(struct acre *arena)
 	uint64_t granules = arena->plot_bytes / GRANULE;
 	uint64_t end = arena->commons.end - granules;
 	char *last = base + end / arena->page * arena->page * GRANULE;
+	uint64_t first;
 
 	/* Beyond a quarter of the arena, threads work in the commons instead. */
 	if ((arena->plot_reserved + 1) * arena->plot_bytes > arena->size / 4 ||
 	    arena->commons.end - arena->commons.start <= granules ||
 	    (arena->mapped && !pages_commit(last, arena->page * GRANULE)))
 		return false;
-	if (!heap_lower_end(base, &arena->commons, granules))
+	first = heap_lower_end(base, &arena->commons, granules);
+	if (!first)
 		return false;
+	dirt_mark_tags(arena, first, end);
 	dirt_mark(arena, end, 0);
 	arena->plot_reserved++;
 	return true;
@@ -82,7 +97,8 @@ bool plot_deserted(const struct plot *plot)
 
 	if (!atomic_load_explicit(&plot->holder, memory_order_relaxed))
 		return false;
-	gone = syscall(SYS_tgkill, getpid(),
+	/* Not getpid(): the child of a vfork has a thread of its own alone. */
+	gone = syscall(SYS_tgkill, atomic_load_explicit(&process, memory_order_relaxed),
 		       atomic_load_explicit(&plot->tid, memory_order_relaxed), 0) != 0 &&
 	       errno == ESRCH;
 	errno = saved;

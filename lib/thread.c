@@ -44,7 +44,7 @@ struct cache *thread_held(struct acre *arena)
 
 	if (self->slots[i].serial == arena->serial)
 		return self->slots[i].cache;
-	if (self->evicted)
+	if (self->evicted && plot_process_is_this())
 		plot = plot_held(arena, (uintptr_t)self);
 	return plot ? &plot->cache : &cache_none;
 }
@@ -60,7 +60,7 @@ struct cache *thread_join(struct acre *arena)
 	if (arena->seal != arena_seal(arena))
 		report_misuse("arena", arena, "no arena is here; was it destroyed?");
 	/* Who can't be told that the thread leaves must not join. */
-	if (!arena->plot_bytes || self->leaving || !have_leaving_key)
+	if (!arena->plot_bytes || self->leaving || !have_leaving_key || !plot_process_is_this())
 		return &cache_none;
 	/*
 	 * It may hold one already: its entry was evicted; or a thread that lived at this address
@@ -180,12 +180,14 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
 	lock_holds_all = false;
+	plot_process_begin();
 	arena_each(orphan_plots);
 	lock_yield(&arena_registry);
 }
 
 static void setup(void)
 {
+	plot_process_begin();
 	have_leaving_key = pthread_key_create(&leaving_key, leave) == 0;
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }

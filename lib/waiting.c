@@ -5,6 +5,7 @@
 #include "waiting.h"
 
 #include "commons.h"
+#include "guard.h"
 #include "plot.h"
 #include "purge.h"
 #include "release.h"
@@ -171,8 +172,9 @@ static bool to_cache(struct cache *cache, uint64_t at)
 
 	if (size > CLASSED_MOST)
 		return false;
-	class = class_of(size);
-	return class_granules(class) == size && bin_put(&cache->bins[class], block, face);
+	class = arena_class(cache->arena, size);
+	return cache->arena->plan.granules[class] == size &&
+	       bin_put(&cache->bins[class], block, face);
 }
 
 /*
@@ -222,7 +224,10 @@ unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void 
 	bool done = false;
 
 	if (block) {
-		release_expect(arena, block, "free_rcu");
+		if (arena->guard.kinds)
+			guard_request(arena, block, "free_rcu");
+		else
+			release_expect(arena, block, "free_rcu");
 		tag_set_state(tag_of(block), TAG_WAITING);
 	}
 	if (plot) {

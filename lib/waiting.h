@@ -147,8 +147,8 @@ bool waiting_end(struct acre *arena);
 /* In the child of a fork, under all locks: there are no workers. */
 void waiting_forked(struct acre *arena);
 
-/* For an allocation that found nothing: true if it's worth another try. */
-bool waiting_expedite(struct acre *arena);
+/* For an allocation of size bytes that found nothing: true if it's worth another try. */
+bool waiting_expedite(struct acre *arena, size_t size);
 
 /* Adds what waits in a plot, under its lock; and what waits in none, under waiting_lock. */
 void waiting_count(struct acre *arena, const struct plot *plot, size_t *blocks, size_t *bytes);

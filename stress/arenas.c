@@ -73,7 +73,7 @@ static void found(struct place *place, struct run *run, struct random *random)
 		0, 0, 0, 0, ACRE_NO_CACHE, ACRE_NO_PURGE, ACRE_HUGE_PAGES, ACRE_PREFAULT,
 	};
 	struct acre_options options = {
-		.policy = draw_below(random, 2) == 0 ? ACRE_FIRST_FIT : ACRE_GOOD_FIT,
+		.policy = (enum acre_policy)draw_below(random, ACRE_GOOD_FIT + 1),
 		.flags = flags[draw_below(random, sizeof(flags) / sizeof(flags[0]))],
 		.cache_bytes = draw_below(random, 2) == 0 ? 0 : draw_from(random, 1, 64 * KIB),
 	};

@@ -51,12 +51,28 @@ void ledger_clear(struct ledger *ledger)
 struct sight {
 	const struct range *range;	/* NULL: not known yet */
 	const unsigned char *end;	/* of the block before */
-	bool free_before;
-	bool tiled;			/* free blocks must not be neighbours */
+	const struct acre_block *before;	/* that one, if it's free */
+	struct acre_block last;
+	bool others;			/* than free blocks that are powers of two, ever smaller */
+	bool tiled;			/* free blocks must not be neighbours, or buddies */
 	size_t blocks[4], bytes[4];	/* by state */
 	struct acre_block first;
 	struct ledger live;
 };
+
+static size_t whole_size(const struct acre_block *block)
+{
+	return block->size + 8;
+}
+
+/* Whether two free blocks, one behind the other, are no business of a heap of this kind. */
+static bool may_be_neighbours(const struct range *range, const struct acre_block *low,
+			      const struct acre_block *high)
+{
+	size_t offset = (size_t)((const unsigned char *)low->address - range->start);
+
+	return range->buddies && (low->size != high->size || offset / whole_size(low) % 2 == 1);
+}
 
 static int look(const struct acre_block *block, void *user)
 {
@@ -81,11 +97,16 @@ static int look(const struct acre_block *block, void *user)
 		if (address != sight->end + 8)
 			fault("an arena without caches has a gap between %p and the block at %p",
 			      (const void *)sight->end, block->address);
-		if (block->state == ACRE_FREE && sight->free_before)
+		if (block->state == ACRE_FREE && sight->before != NULL &&
+		    !may_be_neighbours(sight->range, sight->before, block))
 			fault("an arena without caches has two free blocks side by side at %p",
 			      block->address);
 	}
-	sight->free_before = block->state == ACRE_FREE;
+	if (block->state != ACRE_FREE || (whole_size(block) & (whole_size(block) - 1)) != 0 ||
+	    (sight->end != NULL && block->size >= sight->last.size))
+		sight->others = true;
+	sight->last = *block;
+	sight->before = block->state == ACRE_FREE ? &sight->last : NULL;
 	sight->end = address + block->size;
 	sight->blocks[block->state]++;
 	sight->bytes[block->state] += block->size;
@@ -122,11 +143,12 @@ struct range range_of(struct acre *arena)
 	struct range range;
 
 	walk(arena, &sight);
-	if (!is_one_free_block(&sight))
+	if (!is_one_free_block(&sight) && sight.others)
 		fault("a new arena has %zu free, %zu live and %zu cached blocks, not one free",
 		      sight.blocks[ACRE_FREE], sight.blocks[ACRE_LIVE], sight.blocks[ACRE_CACHED]);
 	range.start = sight.first.address;
-	range.size = sight.first.size;
+	range.size = (size_t)(sight.end - range.start);
+	range.buddies = !sight.others;
 	return range;
 }
 
@@ -235,15 +257,15 @@ void audit_whole(struct acre *arena, const struct range *range, unsigned most_al
 	check(arena);
 	walk(arena, &sight);
 	ledger_clear(&sight.live);
-	if (!is_one_free_block(&sight))
+	if (!is_one_free_block(&sight) && (sight.others || !range->buddies))
 		fault("after all was freed and flushed, the arena has %zu free, %zu live and %zu "
 		      "cached blocks, not one free (the first: %p, %zu bytes)",
 		      sight.blocks[ACRE_FREE], sight.blocks[ACRE_LIVE], sight.blocks[ACRE_CACHED],
 		      sight.first.address, sight.first.size);
-	if (sight.first.size + plots < range->size)
-		fault("after all was freed and flushed, the free block has %zu bytes of %zu: more "
-		      "is missing than the plots of %u threads take", sight.first.size, range->size,
-		      most_alive);
+	if ((size_t)(sight.end - range->start) + plots < range->size)
+		fault("after all was freed and flushed, %zu bytes of %zu are free: more is missing "
+		      "than the plots of %u threads take", (size_t)(sight.end - range->start),
+		      range->size, most_alive);
 }
 
 void audit_taken_whole(struct acre *arena)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs every scenario of acre-stress in short form; TAP on stdout, a line per scenario.
+# Runs every scenario of acre-stress in short form, and one of them under each policy that isn't the
+# default; TAP on stdout, a line per run.
 #
 # ACRE_STRESS          the binary (default ./acre-stress)
 # ACRE_STRESS_SECONDS  for each scenario (default 2)
@@ -28,15 +29,21 @@ if [ "${#names[@]}" -eq 0 ]; then
 	exit 2
 fi
 
+runs=("${names[@]}")
+for policy in next best worst buddy good; do
+	runs+=("mixed --policy $policy --seconds 1")
+done
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-echo "1..${#names[@]}"
+echo "1..${#runs[@]}"
 failed=0
-for i in "${!names[@]}"; do
-	name=${names[$i]}
+for i in "${!runs[@]}"; do
+	name=${runs[$i]}
+	read -ra scenario <<<"$name"
 	status=0
-	timeout -k 5 "$limit" "${launch[@]}" "$stress" --scenario "$name" --seconds "$seconds" \
+	timeout -k 5 "$limit" "${launch[@]}" "$stress" --seconds "$seconds" --scenario "${scenario[@]}" \
 		--seed "$seed" >"$log" 2>&1 </dev/null || status=$?
 	if [ "$status" -eq 0 ]; then
 		echo "ok $((i + 1)) - $name"
@@ -47,7 +54,7 @@ for i in "${!names[@]}"; do
 		124 | 137) echo "# ended by timeout after $limit seconds" ;;
 		*) echo "# exit status $status" ;;
 		esac
-		echo "# again: $stress --scenario $name --seconds $seconds --seed $seed"
+		echo "# again: $stress --seconds $seconds --scenario $name --seed $seed"
 	fi
 	sed 's/^/# /' "$log"
 done

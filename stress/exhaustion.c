@@ -121,9 +121,22 @@ static void check_filled(struct run *run)
 		      stats.cached_bytes, stats.free_bytes, run->range.size, FILLED);
 }
 
-static void gather(struct run *run)
+/* What one block must have room for: of buddies, the largest. */
+static size_t bytes_to_gather(const struct run *run)
 {
 	size_t size = bytes_to_give(run) / 100 * GATHERED;
+	size_t power = 16;
+
+	if (!run->range.buddies)
+		return size;
+	while (power <= size / 2)
+		power *= 2;
+	return power - 8;
+}
+
+static void gather(struct run *run)
+{
+	size_t size = bytes_to_gather(run);
 	struct acre_stats stats;
 	struct slot slot;
 

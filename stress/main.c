@@ -9,6 +9,8 @@
  */
 #include "stress.h"
 
+#include "words.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -64,7 +66,8 @@ static void usage(FILE *stream)
 		"  --seconds S      the time for each scenario, from 1 (default 5)\n"
 		"  --seed N         where the random sequences begin (default 1)\n"
 		"  --arena SIZE     bytes, with K, M or G (default: the scenario's choice)\n"
-		"  --policy NAME    the arenas' policy: first (the default) or good\n"
+		"  --policy NAME    the arenas' policy: " WORDS_POLICIES "\n"
+		"                   (default first)\n"
 		"  --help           this text\n\n"
 		"Exit status: 0 all sound, 1 a fault was found, 2 wrong usage.\n", MOST_THREADS);
 }
@@ -103,11 +106,11 @@ static uint64_t read_number(const char *option, const char *text, uint64_t least
 
 static enum acre_policy read_policy(const char *name)
 {
-	if (strcmp(name, "first") == 0)
-		return ACRE_FIRST_FIT;
-	if (strcmp(name, "good") == 0)
-		return ACRE_GOOD_FIT;
-	misused("--policy", name, "there is none of this name; give first or good");
+	struct acre_options options;
+
+	if (!words_policy(name, &options))
+		misused("--policy", name, "there is none of this name; give " WORDS_POLICIES);
+	return options.policy;
 }
 
 static void choose(struct outcome *outcomes, const char *name)

@@ -125,10 +125,11 @@ struct slot {
 	uint64_t serial;
 };
 
-/* Where an arena's blocks lie: taken when it is new, and one free block. */
+/* Where an arena's blocks lie: taken when it is new, and one free block; or buddies, ever smaller. */
 struct range {
 	const unsigned char *start;
 	size_t size;
+	bool buddies;
 };
 
 /*
@@ -298,7 +299,7 @@ void ledger_add(struct ledger *ledger, const void *block);
 void ledger_add_slots(struct ledger *ledger, const struct worker *worker);
 void ledger_clear(struct ledger *ledger);
 
-/* The range of a new arena. Faults if it isn't one free block. */
+/* The range of a new arena. Faults if it isn't one free block, or buddies. */
 struct range range_of(struct acre *arena);
 
 /* While others work: acre_check finds nothing, and blocks don't overlap in a walk. */
@@ -311,12 +312,12 @@ void inspect(struct acre *arena, const struct range *range);
 void audit(struct run *run, const struct ledger *ledger);
 
 /*
- * All was freed and flushed: one free block, of the range's size but for the plots of most_alive
- * threads.
+ * All was freed and flushed: one free block, or buddies, of the range's size but for the plots of
+ * most_alive threads.
  */
 void audit_whole(struct acre *arena, const struct range *range, unsigned most_alive);
 
-/* After audit_whole(): the one free block can be had by one request. */
+/* After audit_whole(): the one free block, or the largest, can be had by one request. */
 void audit_taken_whole(struct acre *arena);
 
 #endif

@@ -3,6 +3,8 @@
  */
 #include "support.h"
 
+#include "words.h"
+
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -141,10 +143,25 @@ bool all_bytes(const void *block, size_t n, unsigned char value)
 /*
  * Arenas and what a walk sees of them.
  */
-const struct acre_options both[2] = {
+struct acre_options both[2] = {
 	{ .flags = 0 },
 	{ .flags = ACRE_NO_CACHE },
 };
+
+enum acre_policy policy_under_test(void)
+{
+	const char *name = getenv("ACRE_TEST_POLICY");
+	struct acre_options options = { .policy = ACRE_FIRST_FIT };
+
+	must(!name || words_policy(name, &options), "ACRE_TEST_POLICY=%s", name);
+	return options.policy;
+}
+
+static __attribute__((constructor)) void choose_policy(void)
+{
+	for (size_t i = 0; i < COUNT_OF(both); i++)
+		both[i].policy = policy_under_test();
+}
 
 const size_t edges[40] = {
 	0,    1,    7,	   8,	  9,	 15,	 16,	 17,	 23,	  24,
@@ -155,8 +172,12 @@ const size_t edges[40] = {
 
 struct acre *new_arena(size_t size, const struct acre_options *options)
 {
-	struct acre *arena = acre_create(size, options);
+	struct acre_options chosen = options ? *options : both[0];
+	struct acre *arena;
 
+	if (chosen.policy == ACRE_FIRST_FIT)
+		chosen.policy = policy_under_test();
+	arena = acre_create(size, &chosen);
 	must(arena, "acre_create(%zu): %s", size, strerror(errno));
 	return arena;
 }
@@ -250,6 +271,19 @@ void must_be_sound(struct acre *arena)
 	must(faults == 0, "acre_check found %d faults", faults);
 }
 
+/* Whether these are the free blocks that buddies leave: powers of two, ever smaller. */
+static bool only_buddies(const struct image *image)
+{
+	for (size_t i = 0; i < image->count; i++) {
+		size_t size = image->blocks[i].size + 8;
+
+		if (image->blocks[i].state != ACRE_FREE || size & (size - 1) ||
+		    (i && size >= image->blocks[i - 1].size + 8))
+			return false;
+	}
+	return true;
+}
+
 size_t must_be_whole(struct acre *arena)
 {
 	struct image image = { 0 };
@@ -258,11 +292,12 @@ size_t must_be_whole(struct acre *arena)
 	acre_flush(arena);
 	must_be_sound(arena);
 	look(arena, &image);
-	for (size_t i = 0; image.count > 1 && i < image.count && i < 8; i++)
+	for (size_t i = 0; image.count > 1 && !only_buddies(&image) && i < image.count && i < 8; i++)
 		fprintf(stderr, "# %p %zu bytes, state %u, plot %u\n", image.blocks[i].address,
 			image.blocks[i].size, image.blocks[i].state, image.blocks[i].plot);
-	must(image.count == 1, "%zu blocks (%zu live, %zu cached), not one", image.count,
-	     count_state(&image, ACRE_LIVE), count_state(&image, ACRE_CACHED));
+	/* A range that's no power of two is several buddies at best. */
+	must(image.count == 1 || only_buddies(&image), "%zu blocks (%zu live, %zu cached), not one",
+	     image.count, count_state(&image, ACRE_LIVE), count_state(&image, ACRE_CACHED));
 	must(image.blocks[0].state == ACRE_FREE, "state %u", image.blocks[0].state);
 	must(image.blocks[0].plot == 0, "in plot %u", image.blocks[0].plot);
 	size = image.blocks[0].size;
@@ -341,6 +376,17 @@ void work_in(struct acre *arena, size_t most, int steps, uint64_t seed)
 	must(got > (size_t)steps / 20, "%zu blocks in %d steps", got, steps);
 	for (size_t i = 0; i < COUNT_OF(slots); i++)
 		acre_free(arena, slots[i].block);
+}
+
+size_t most_of(size_t size)
+{
+	size_t power = 16;
+
+	if (policy_under_test() != ACRE_BUDDY)
+		return size / 10 * 9;
+	while (power * 2 <= size / 10 * 9)
+		power *= 2;
+	return power - 8;
 }
 
 void take_the_largest(struct acre *arena)
@@ -519,7 +565,8 @@ void must_abort(const struct outcome *outcome, const void *address, const char *
 	     WTERMSIG(outcome->status), outcome->text);
 	must(outcome->lines == 1, "%s: %zu lines on stderr: %s", what, outcome->lines,
 	     outcome->text);
-	snprintf(number, sizeof(number), "%zx", (size_t)(uintptr_t)address);
+	snprintf(number, sizeof(number), address ? "block 0x%zx" : "block 0x",
+		 (size_t)(uintptr_t)address);
 	must(strcasestr(outcome->text, number), "%s: %p is not in: %s", what, address,
 	     outcome->text);
 }

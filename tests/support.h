@@ -8,7 +8,8 @@
  * that it can't be taken for the library's abort().
  *
  * ACRE_TEST_SEED in the environment changes the seed of every random sequence; the default is
- * fixed.
+ * fixed. ACRE_TEST_POLICY names the policy of all arenas whose test asks for none: so a suite runs
+ * under each (test_kinds.sh).
  */
 #ifndef ACRE_TESTS_SUPPORT_H
 #define ACRE_TESTS_SUPPORT_H
@@ -93,7 +94,10 @@ struct acre *new_arena(size_t size, const struct acre_options *options);
 void end_arena(struct acre *arena);
 
 /* A test that loops over these runs twice: with caches and plots, and with one heap. */
-extern const struct acre_options both[2];
+extern struct acre_options both[2];
+
+/* What ACRE_TEST_POLICY says; first fit without. */
+enum acre_policy policy_under_test(void);
 
 /* Sizes about every edge there is inside a few pages and at some powers of two. */
 extern const size_t edges[40];
@@ -121,6 +125,8 @@ struct acre_stats stats_of(struct acre *arena);
 
 /* So many steps of random blocks up to most bytes, with content verified; all freed at the end. */
 void work_in(struct acre *arena, size_t most, int steps, uint64_t seed);
+/* A request for most of a whole arena of so many bytes: nine tenths, or what a buddy can be. */
+size_t most_of(size_t size);
 /* The arena is whole; its one block can be had, one byte more is refused. */
 void take_the_largest(struct acre *arena);
 
@@ -155,7 +161,7 @@ struct outcome {
 /* A child that hangs is killed by SIGALRM after seconds; one whose body returns exits with 0. */
 void in_child(struct outcome *outcome, void (*body)(void *), void *argument, unsigned seconds);
 void must_succeed(const struct outcome *outcome, const char *what);
-/* G7: SIGABRT, one line, and the address in it. */
+/* G7: SIGABRT, one line, and the address in it; any address, if none is given. */
 void must_abort(const struct outcome *outcome, const void *address, const char *what);
 
 /* main() of every suite: 0 if all passed. */

@@ -2,7 +2,7 @@
  * The public API, function by function: what include/acre/acre.h and the design's section 6
  * ('Exactly') promise to one thread about creation, destruction, allocation and freeing. The rest:
  * test_realloc.c; walk, statistics, flush and trim in test_views.c; limits of sizes in
- * test_limits.c, placement in test_first_fit.c, threads in test_threads.c, misuse in
+ * test_limits.c, placement in test_placement.c, threads in test_threads.c, misuse in
  * test_guarantees.c.
  */
 #include "support.h"
@@ -47,10 +47,10 @@ static const struct {
 	{ "the highest flag", { .flags = 1u << 31 }, false },
 	{ "a good flag and an unknown one", { .flags = ACRE_NO_CACHE | 0x100 }, false },
 	{ "good fit", { .policy = ACRE_GOOD_FIT }, true },
-	{ "next fit, not built in", { .policy = ACRE_NEXT_FIT }, false },
-	{ "best fit, not built in", { .policy = ACRE_BEST_FIT }, false },
-	{ "worst fit, not built in", { .policy = ACRE_WORST_FIT }, false },
-	{ "buddy, not built in", { .policy = ACRE_BUDDY }, false },
+	{ "next fit", { .policy = ACRE_NEXT_FIT }, true },
+	{ "best fit", { .policy = ACRE_BEST_FIT }, true },
+	{ "worst fit", { .policy = ACRE_WORST_FIT }, true },
+	{ "buddy", { .policy = ACRE_BUDDY }, true },
 	{ "a policy there never was", { .policy = (enum acre_policy)77 }, false },
 	{ "a negative policy", { .policy = (enum acre_policy)-1 }, false },
 };

@@ -50,7 +50,7 @@ void watched_give(struct acre *arena, struct plot *plot, uint64_t *places, unsig
 		/* As a third thread does that finds the lock taken. */
 		watch.posted = NULL;
 		tag_set_state(tag_at(base, at), TAG_CACHED);
-		plot_post(plot, base, at, at, 1, payload_bytes(tag_size(tag_at(base, at))));
+		plot_post(arena, plot, at, at, 1, payload_bytes(tag_size(tag_at(base, at))));
 	}
 }
 

@@ -4,7 +4,7 @@ set -euo pipefail
 
 build=${ACRE_BUILD:?is the build directory, where the command acre lies}
 acre=$build/acre
-unset ACRE_ARENA ACRE_STATS ACRE_NO_PURGE LD_PRELOAD
+unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_STATS LD_PRELOAD
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -70,9 +70,23 @@ complains "--arena 0" 2 "'0'.*(too small|not a size)" run --arena 0 -- true
 complains "--arena 1T + 1" 2 "'1099511627777' is too large" run --arena 1099511627777 -- true
 complains "--arena=2T" 2 "'2T' is too large" run --arena=2T -- true
 complains "--arena alone" 2 'needs a value' run --arena
+for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
+	complains "--guards '$guards'" 2 'not guards; give' run --guards "$guards" -- true
+	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 'not guards; give' run -- true
+done
+accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
+accepted "--guards=all" '^hi$' run --guards=all -- echo hi
+for policy in '' First first-fit 0 all 'best '; do
+	complains "--policy '$policy'" 2 "--policy '$policy' is not a policy; give first, next" \
+		run --policy "$policy" -- true
+done
+complains "--policy alone" 2 'needs a value' run --policy
 complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
 complains "unknown short option" 2 "unknown option '-x'" run -x true
 complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true
+for number in 0 0+ x 1x ++ + -1 1++ '' ' 1' 99999999999999999999; do
+	complains "--fail-at '$number'" 2 'not a number' run --fail-at "$number" -- true
+done
 complains "no program" 2 'no program' run
 complains "no program after --" 2 'no program' run --arena 16M --
 complains "empty program" 2 'no program' run ''
@@ -92,6 +106,13 @@ export ACRE_ARENA=lots
 complains "ACRE_ARENA of the caller" 2 "ACRE_ARENA 'lots' is not a size" run -- true
 accepted "--arena before ACRE_ARENA" '^ACRE_ARENA=16M$' run --arena 16M -- env
 unset ACRE_ARENA
+export ACRE_FAIL_AT=never
+complains "ACRE_FAIL_AT of the caller" 2 "ACRE_FAIL_AT 'never' is not a number" run -- true
+unset ACRE_FAIL_AT
+export ACRE_POLICY=tight
+complains "ACRE_POLICY of the caller" 2 "ACRE_POLICY 'tight' is not a policy" run -- true
+accepted "--policy before ACRE_POLICY" '^ACRE_POLICY=next$' run --policy next -- env
+unset ACRE_POLICY
 
 accepted "--version" '^acre [0-9]+\.[0-9]+\.[0-9]+$' --version
 accepted "--help" '^usage: acre run' --help
@@ -100,7 +121,12 @@ accepted "the preload" "^LD_PRELOAD=$build/.libs/libacre-malloc\.so$" run -- env
 accepted "the preload is mapped" 'libacre-malloc\.so$' run --arena 64M -- cat /proc/self/maps
 accepted "--arena SIZE" '^ACRE_ARENA=64M$' run --arena 64M env
 accepted "--arena=SIZE" '^ACRE_ARENA=50%$' run --arena=50% -- env
+for policy in first next best worst buddy good; do
+	accepted "--policy $policy" "^ACRE_POLICY=$policy$" run --arena 64M --policy=$policy -- env
+done
 accepted "--no-purge" '^ACRE_NO_PURGE=1$' run --no-purge -- env
+accepted "--fail-at N" '^ACRE_FAIL_AT=99999999$' run --fail-at 99999999 -- env
+accepted "--fail-at=N+" '^ACRE_FAIL_AT=99999999[+]$' run --fail-at=99999999+ -- env
 accepted "64K is a size, 1T too" '^ACRE_ARENA=1T$' run --arena 64K --arena 1T -- env
 accepted "arguments behind the program" '^--stats -- a b$' run -- echo --stats -- 'a b'
 
@@ -109,6 +135,16 @@ verdict=ok
 [ "$status" = 0 ] && grep -q '^ACRE_STATS=1$' "$scratch/out" || verdict=variable
 grep -q '^acre' "$scratch/err" || verdict="no statistics"
 result "$verdict" "--stats, for a program that closes its standard error"
+
+# Without the command the drop-in says it.
+status=0
+LD_PRELOAD=$build/.libs/libacre-malloc.so ACRE_POLICY=tight "$(type -P env)" \
+	>"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
+verdict=ok
+[ "$status" = 2 ] || verdict="status $status"
+[ "$(wc -l <"$scratch/err")" = 1 ] || verdict="lines"
+grep -q "^acre: ACRE_POLICY=tight: not a policy; give first, next" "$scratch/err" || verdict="text"
+result "$verdict" "a bad ACRE_POLICY of the drop-in itself"
 
 # The loader itself refuses one of the two here: what counts is their order.
 export LD_PRELOAD=libm.so.6

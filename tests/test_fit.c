@@ -1,5 +1,5 @@
 /*
- * The first-fit index, white box: held to a naive model, and to its bound (G3).
+ * The index of first and next fit, white box: held to a naive model, and to its bound (G3).
  *
  * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
@@ -11,16 +11,17 @@
 
 static char *base;
 static struct fit fit;
+static enum fit_policy policy = FIT_FIRST;
 
 /* An index of granules granules, from place `origin` on, whose memory lies at the start. */
 static void make_index(uint64_t granules, uint64_t origin)
 {
-	size_t bytes = fit_bytes(FIT_FIRST, granules);
+	size_t bytes = fit_bytes(policy, granules);
 
 	base = calloc(1, (origin + granules + 2) * GRANULE + bytes);
 	ck_assert_ptr_nonnull(base);
-	fit_init(&fit, FIT_FIRST, (origin + granules + 2) * GRANULE, origin, granules);
-	/* No block is the top, which is in no policy\'s index; these blocks overlap. */
+	fit_init(&fit, policy, (origin + granules + 2) * GRANULE, origin, granules);
+	/* No block is the top, which is in no policy's index; these blocks overlap. */
 	fit_lower_end(&fit, UINT64_MAX);
 }
 
@@ -160,15 +161,18 @@ END_TEST
 START_TEST(steps_do_not_grow_with_blocks)
 {
 	uint64_t granules = UINT64_C(1) << 22;		/* 64 MiB: 9 levels, two million blocks */
-	uint64_t bound = 64 + FIT_UPPERS + 3;
+	uint64_t bound = _i ? 64 + 4 * (FIT_UPPERS + 3) : 64 + FIT_UPPERS + 3;
 	uint64_t most = 0;
 	uint64_t last = granules - 1;
 
+	policy = _i ? FIT_NEXT : FIT_FIRST;
 	make_index(granules, 1);
 	for (uint64_t i = 0; i < granules; i += 2)
 		put(1 + i, 1);
 	put(1 + last, 2);
 	for (uint64_t i = 0; i < granules; i += 1022) {
+		/* From here on, with next fit; and once around where that is the very end. */
+		fit_took(&fit, i < granules / 2 ? 1 + i : granules + 1);
 		fit_steps = 0;
 		ck_assert(fit_find(base, &fit, 2) == 1 + last);
 		most = fit_steps > most ? fit_steps : most;
@@ -181,7 +185,7 @@ START_TEST(steps_do_not_grow_with_blocks)
 	}
 	fit_steps = 0;
 	ck_assert(fit_find(base, &fit, 3) == 0);
-	ck_assert_uint_le(fit_steps, 1);
+	ck_assert_uint_le(fit_steps, _i ? bound : 1);
 	fit_steps = 0;
 	fit_remove(base, &fit, 1 + last, 2);
 	most = fit_steps > most ? fit_steps : most;
@@ -195,6 +199,9 @@ END_TEST
 /* fit_check() sees a wrong maximum, a lost block, and one that isn't free. */
 START_TEST(check_finds_plants)
 {
+	uint32_t *maxima;
+	unsigned levels = 0;
+
 	make_index(4096, 1);
 	put(1, 5);
 	put(500, 9);
@@ -206,6 +213,18 @@ START_TEST(check_finds_plants)
 	ck_assert(fit_check(base, &fit, 2) > 0);
 	tag_write(base, 500, 9, TAG_FREE, 0, KEY, false);
 	ck_assert(fit_check(base, &fit, 2) == 0);
+	/* A maximum stands once on each level, and each is looked at. */
+	put(2000, 3001);
+	maxima = (uint32_t *)(void *)(base + fit.memory);
+	for (size_t i = 0; i < fit_bytes(fit.policy, 4096) / sizeof(*maxima); i++)
+		if (maxima[i] == 3001) {
+			maxima[i]++;
+			ck_assert(fit_check(base, &fit, 3) > 0);
+			maxima[i]--;
+			levels++;
+		}
+	must(levels >= 3, "the maximum stands in %u places", levels);
+	ck_assert(fit_check(base, &fit, 3) == 0);
 	free(base);
 }
 END_TEST
@@ -219,7 +238,7 @@ int main(void)
 	tcase_add_loop_test(cases, finds_what_a_naive_search_finds, 0, 8);
 	tcase_add_test(cases, sizes_beyond_saturation);
 	tcase_add_test(cases, the_top_comes_last);
-	tcase_add_test(cases, steps_do_not_grow_with_blocks);
+	tcase_add_loop_test(cases, steps_do_not_grow_with_blocks, 0, 2);
 	tcase_add_test(cases, check_finds_plants);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

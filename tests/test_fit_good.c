@@ -26,7 +26,7 @@ static void make_index(uint64_t granules, uint64_t origin, uint64_t used)
 	base = calloc(1, memory);
 	ck_assert_ptr_nonnull(base);
 	fit_init(&fit, FIT_GOOD, start, origin, granules);
-	/* No block is the top, which is in no policy\'s index; these blocks overlap. */
+	/* No block is the top, which is in no policy's index; these blocks overlap. */
 	fit_lower_end(&fit, UINT64_MAX);
 }
 
@@ -240,6 +240,22 @@ START_TEST(the_newest_first)
 }
 END_TEST
 
+/* A block that grows within its class stays where it is in the list. */
+START_TEST(grows_within_a_class)
+{
+	make_index(4096, 1, 100);
+	put(10, 1000);
+	put(2000, 1000);
+	tag_write(base, 10, 1001, TAG_FREE, 0, KEY, false);
+	fit_grow(base, &fit, 10, 1000, 1001);
+	ck_assert(fit_check(base, &fit, 2) == 0);
+	ck_assert_uint_eq(fit_find(base, &fit, 500), 2000);
+	fit_remove(base, &fit, 10, 1001);
+	ck_assert(fit_check(base, &fit, 1) == 0);
+	free(base);
+}
+END_TEST
+
 /* Another process may map the arena at another address: all of the index holds there. */
 START_TEST(means_the_same_elsewhere)
 {
@@ -419,6 +435,7 @@ int main(void)
 	tcase_add_loop_test(cases, finds_what_its_classes_say, 0, 8);
 	tcase_add_test(cases, sizes_beyond_saturation);
 	tcase_add_test(cases, the_newest_first);
+	tcase_add_test(cases, grows_within_a_class);
 	tcase_add_test(cases, means_the_same_elsewhere);
 	tcase_add_test(cases, steps_do_not_grow_with_blocks);
 	tcase_add_loop_test(cases, check_finds_plants, 0, 11);

@@ -10,16 +10,19 @@
 #define KEY 0x9e3779b1u
 #define START 4u
 
-#define POLICIES 2
+static const enum fit_policy policies[] = { FIT_FIRST, FIT_NEXT, FIT_BEST, FIT_WORST, FIT_GOOD };
+
+#define POLICIES 5
 
 static char *base;
 static struct heap heap;
 static enum fit_policy policy;
+static uint64_t place;		/* next fit's: the end of the block taken last */
 
 /* A looped test takes each of its cases under each policy: the number of the case. */
 static int case_of(int i)
 {
-	policy = i % POLICIES ? FIT_GOOD : FIT_FIRST;
+	policy = policies[i % POLICIES];
 	return i / POLICIES;
 }
 
@@ -32,7 +35,8 @@ static void make_heap(uint64_t granules)
 	base = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
 	ck_assert_ptr_nonnull(base);
 	memset(base, 0, bytes);
-	heap_init(base, &heap, policy, (end + 1) * GRANULE, START, end, KEY, 9);
+	heap_init(base, &heap, policy, (end + 1) * GRANULE, START, START, end, KEY, 9);
+	place = START;
 	must(heap_check(base, &heap) == 0, "at the start");
 }
 
@@ -189,15 +193,15 @@ END_TEST
 
 START_TEST(aligned_places)
 {
-	uint64_t at, place;
+	uint64_t at, to;
 
 	case_of(_i);
 	make_heap(1000);
 	for (uint64_t alignment = 32; alignment <= 4096; alignment *= 2) {
-		ck_assert(heap_find_aligned(base, &heap, 3, alignment, &at, &place));
-		ck_assert((uintptr_t)payload_at(base, place) % alignment == 0);
-		ck_assert(place >= at && place + 3 <= at + tag_size(tag_at(base, at)));
-		heap_take(base, &heap, at, place, 3, TAG_LIVE);
+		ck_assert(heap_find_aligned(base, &heap, 3, alignment, &at, &to));
+		ck_assert((uintptr_t)payload_at(base, to) % alignment == 0);
+		ck_assert(to >= at && to + 3 <= at + tag_size(tag_at(base, at)));
+		heap_take(base, &heap, at, to, 3, TAG_LIVE);
 		sound();
 	}
 	free(base);
@@ -207,7 +211,7 @@ END_TEST
 /* A block that happens to lie well serves, where none has room to spare. */
 START_TEST(aligned_as_a_last_resort)
 {
-	uint64_t at, place;
+	uint64_t at, to;
 	uint64_t fits = START;
 
 	case_of(_i);
@@ -216,16 +220,16 @@ START_TEST(aligned_as_a_last_resort)
 		fits++;
 	/* All is used but two granules that don't lie well, and two that do. */
 	heap_take(base, &heap, START, START, 64, TAG_LIVE);
-	ck_assert(!heap_find_aligned(base, &heap, 2, 256, &at, &place));
+	ck_assert(!heap_find_aligned(base, &heap, 2, 256, &at, &to));
 	give(START);
 	heap_take(base, &heap, START, fits, 2, TAG_CACHED);
 	if (fits > START)
-		take(fits - START);
-	take(64 - (fits - START) - 2);
+		heap_take(base, &heap, START, START, fits - START, TAG_LIVE);
+	heap_take(base, &heap, fits + 2, fits + 2, START + 64 - fits - 2, TAG_LIVE);
 	give(fits);
-	ck_assert(heap_find_aligned(base, &heap, 2, 256, &at, &place));
-	ck_assert(at == fits && place == fits);
-	ck_assert(!heap_find_aligned(base, &heap, 3, 256, &at, &place));
+	ck_assert(heap_find_aligned(base, &heap, 2, 256, &at, &to));
+	ck_assert(at == fits && to == fits);
+	ck_assert(!heap_find_aligned(base, &heap, 3, 256, &at, &to));
 	free(base);
 }
 END_TEST
@@ -248,25 +252,45 @@ START_TEST(end_moves_down)
 }
 END_TEST
 
+/* Whether the policy rather takes the first of two runs of granules; the second lies higher. */
+static bool takes_lower(uint64_t low, uint64_t low_run, uint64_t high, uint64_t high_run)
+{
+	switch (policy) {
+	case FIT_BEST:
+		return low_run <= high_run;
+	case FIT_WORST:
+		return low_run >= high_run;
+	case FIT_NEXT:
+		return low + low_run > place || high + high_run <= place;
+	default:
+		return true;
+	}
+}
+
 /* Takes a block; whether it's the right one is told by the map of owners. */
 static uint64_t chosen(const unsigned char *owner, uint64_t end, uint64_t size, int step)
 {
-	uint64_t lowest = 0, largest = 0;
+	uint64_t best = 0, best_run = 0, largest = 0;
 	uint64_t at;
 
 	for (uint64_t i = START, run; i < end; i += run + 1) {
 		for (run = 0; i + run < end && !owner[i + run]; run++)
 			;
 		largest = run > largest ? run : largest;
-		lowest = lowest || run < size ? lowest : i;
+		if (run >= size && (!best || !takes_lower(best, best_run, i, run))) {
+			best = i;
+			best_run = run;
+		}
 	}
 	at = take(size);
-	if (policy == FIT_FIRST)
-		must(at == lowest, "step %d: not the lowest", step);
+	if (policy != FIT_GOOD)
+		must(at == best, "step %d: not the one to choose", step);
 	else if (at)
 		must(at == START || owner[at - 1], "step %d: not the low end of a block", step);
 	else
 		must(largest < size + size / 32 + 1 || largest == 1, "step %d: refused", step);
+	if (at)
+		place = at + size;
 	return at;
 }
 
@@ -303,6 +327,9 @@ START_TEST(random_operations_against_a_map)
 			memset(owner + places[k], 0, sizes[k]);
 			if (heap_resize(base, &heap, places[k], size) ||
 			    (moved = heap_slide(base, &heap, places[k], size))) {
+				/* One that moved was taken there; one that stayed wasn't. */
+				if (moved != places[k])
+					place = moved + size;
 				places[k] = moved;
 				sizes[k] = size;
 			}
@@ -391,16 +418,17 @@ END_TEST
 /* So are overwritten links, by whatever takes the block or merges with it. */
 START_TEST(overwritten_links_abort)
 {
+	static const enum fit_policy linked[] = { FIT_GOOD, FIT_BEST, FIT_WORST };
 	uint64_t a, b;
 
-	policy = FIT_GOOD;
+	policy = linked[_i / 2];
 	make_heap(100);
 	a = take(10);
 	b = take(10);
 	take(1);
 	give(a);
 	memset(payload_at(base, a), 'A', 16);
-	if (_i)
+	if (_i % 2)
 		heap_give(base, &heap, b, 10, 1);
 	else
 		heap_take(base, &heap, heap_find(base, &heap, 10), a, 10, TAG_LIVE);
@@ -425,7 +453,7 @@ int main(void)
 	tcase_add_loop_test(cases, check_finds_plants, 0, 10 * POLICIES);
 	tcase_add_loop_test_raise_signal(cases, overwritten_footer_aborts, SIGABRT, 0,
 					 2 * POLICIES);
-	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort, SIGABRT, 0, 2);
+	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort, SIGABRT, 0, 6);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

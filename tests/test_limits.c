@@ -219,6 +219,108 @@ START_TEST(products_that_overflow)
 }
 END_TEST
 
+/*
+ * Every alignment with every size: what is no power of two is EINVAL whatever the size, and no
+ * refusal; what can't be had is ENOMEM. All else stays as it was.
+ */
+static const struct acre_options policies[] = {
+	{ .policy = ACRE_FIRST_FIT },
+	{ .policy = ACRE_FIRST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_GOOD_FIT },
+	{ .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE },
+};
+
+#define TOP(bit) ((size_t)1 << (bit))
+#define LAST(n) (SIZE_MAX - (n))
+
+START_TEST(every_alignment_with_every_size)
+{
+	static const size_t alignments[] = {
+		0,	 1,	  2,	   3,	    8,	     12,      16,      24,
+		32,	 48,	  64,	   4095,    4096,    65536,   MIB,     TOP(31),
+		TOP(32), TOP(36), TOP(40), TOP(61), TOP(62), TOP(63), LAST(0), LAST(15)
+	};
+	static const size_t sizes[] = { 0,	  1,	    100,	4096,	  4 * MIB,
+					TOP(62),  TOP(63),  LAST(64),	LAST(32), LAST(31),
+					LAST(24), LAST(23), LAST(16),	LAST(15), LAST(8),
+					LAST(7),  LAST(0),  PTRDIFF_MAX };
+	struct acre *arena = new_arena(4 * MIB, &policies[_i]);
+	char *live[] = { acre_malloc(arena, 24), acre_malloc(arena, 1000),
+			 acre_malloc(arena, 100000) };
+	static const size_t live_sizes[] = { 24, 1000, 100000 };
+	size_t had = 0;
+
+	refused = 0;
+	for (size_t i = 0; i < COUNT_OF(live); i++)
+		fill(live[i], live_sizes[i], i);
+	for (size_t i = 0; i < COUNT_OF(alignments); i++)
+		for (size_t k = 0; k < COUNT_OF(sizes); k++) {
+			size_t alignment = alignments[i];
+			bool power = alignment && !(alignment & (alignment - 1));
+			char *block;
+
+			errno = 4711;
+			block = acre_aligned_alloc(arena, alignment, sizes[k]);
+			if (!power)
+				must(!block && errno == EINVAL, "%zu at %zu: %s", sizes[k],
+				     alignment, strerror(errno));
+			else if (alignment > 4 * MIB || sizes[k] >= 4 * MIB)
+				must(!block && errno == ENOMEM, "%zu at %zu: %s", sizes[k],
+				     alignment, strerror(errno));
+			else
+				must(block && (uintptr_t)block % alignment == 0, "%zu at %zu: %p",
+				     sizes[k], alignment, block);
+			refused += power && !block;
+			had += block != NULL;
+			acre_free(arena, block);
+			must_be_sound(arena);
+		}
+	ck_assert_uint_eq(stats_of(arena).refusals, refused);
+	ck_assert_uint_eq(had, 36);
+	ck_assert_uint_eq(refused, 252);
+	for (size_t i = 0; i < COUNT_OF(live); i++) {
+		must(holds(live[i], live_sizes[i], i), "%zu bytes", live_sizes[i]);
+		acre_free(arena, live[i]);
+	}
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
+/* A block of any kind outlives a resize that can't be; size 0 is none of these, and keeps errno. */
+START_TEST(resizes_that_cannot_be)
+{
+	static const size_t alignments[] = { 16, 64, 4096 };
+	static const size_t sizes[] = { 0, 1, 24, 1032, 5000, 40000, 300000 };
+	struct acre *arena = new_arena(4 * MIB, &policies[_i]);
+
+	for (size_t i = 0; i < COUNT_OF(alignments); i++)
+		for (size_t k = 0; k < COUNT_OF(sizes); k++) {
+			char *block = acre_aligned_alloc(arena, alignments[i], sizes[k]);
+			size_t usable = acre_usable_size(arena, block);
+
+			must(block, "%zu at %zu", sizes[k], alignments[i]);
+			fill(block, usable, k);
+			for (size_t less = 0; less < 70; less++) {
+				errno = 0;
+				must(!acre_realloc(arena, block, SIZE_MAX - less) &&
+					     errno == ENOMEM,
+				     "%zu at %zu to -%zu: %s", sizes[k], alignments[i], less + 1,
+				     strerror(errno));
+			}
+			must_be_sound(arena);
+			must(acre_usable_size(arena, block) == usable && holds(block, usable, k),
+			     "%zu at %zu", sizes[k], alignments[i]);
+			errno = 4711;
+			must(!acre_realloc(arena, block, 0) && errno == 4711, "%zu at %zu: %s",
+			     sizes[k], alignments[i], strerror(errno));
+		}
+	ck_assert_uint_eq(stats_of(arena).refusals, COUNT_OF(alignments) * COUNT_OF(sizes) * 70);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 /* An arena without caches holds as many least blocks as its free range has granules for. */
 START_TEST(a_full_arena_has_no_byte_left)
 {
@@ -321,6 +423,8 @@ int main(void)
 	tcase_add_loop_test(sizes, blocks_beyond_64_gibibytes, 0, 2);
 	tcase_add_loop_test(sizes, requests_beyond_the_arena, 0, 2);
 	tcase_add_loop_test(sizes, products_that_overflow, 0, 2);
+	tcase_add_loop_test(sizes, every_alignment_with_every_size, 0, COUNT_OF(policies));
+	tcase_add_loop_test(sizes, resizes_that_cannot_be, 0, COUNT_OF(policies));
 	tcase_add_test(sizes, a_full_arena_has_no_byte_left);
 	suite_add_tcase(suite, sizes);
 

@@ -5,6 +5,7 @@
  */
 #include "support.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* What a case is given: an arena in use, three blocks side by side, and another arena's block. */
@@ -20,13 +21,14 @@ struct scene {
 	size_t size;
 };
 
-#define BLOCK_SIZE 200 /* a multiple of 16, and 8: nothing lies between a block and the next tag */
+/* A multiple of 16, and 8: nothing lies between a block and the next tag, under any policy. */
+#define BLOCK_SIZE 248
 
 static void set_scene(struct scene *scene, size_t kind)
 {
 	static char buffer[MIB];
 
-	scene->arena = new_arena(4 * MIB, &both[kind]);
+	scene->arena = new_arena(8 * MIB, &both[kind]);
 	scene->other = acre_create_at(buffer, sizeof(buffer), &both[kind]);
 	scene->size = BLOCK_SIZE;
 	/* Sooner or later three blocks lie side by side. */
@@ -223,6 +225,27 @@ static void *not_mapped(struct scene *scene)
 	return (void *)(uintptr_t)65536;
 }
 
+static void *wild(struct scene *scene)
+{
+	(void)scene;
+	return (void *)(uintptr_t)0x4141414141414140;
+}
+
+static void *in_code(struct scene *scene)
+{
+	(void)scene;
+	return (void *)((uintptr_t)in_code & ~(uintptr_t)15);
+}
+
+static void *of_another_mapping(struct scene *scene)
+{
+	char *pages = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)scene;
+	must(pages != MAP_FAILED, "mmap: %s", strerror(errno));
+	return pages + 4096;
+}
+
 static void *the_arena_itself(struct scene *scene)
 {
 	return scene->arena;
@@ -304,6 +327,9 @@ static const struct {
 	{ "of another allocator", of_another_allocator },
 	{ "of another arena", of_another_arena },
 	{ "not mapped", not_mapped },
+	{ "wild", wild },
+	{ "code", in_code },
+	{ "of another mapping", of_another_mapping },
 	{ "the arena", the_arena_itself },
 	{ "in the metadata", in_the_metadata },
 	{ "the arena's end", the_arenas_end },
@@ -378,9 +404,12 @@ static void free_with_wrong_size(void *argument)
 
 START_TEST(a_size_that_cant_be_aborts)
 {
-	static const size_t beyond[] = { 1, 100, MIB, GIB, SIZE_MAX / 2 };
+	/* 200 bytes are usable: of what smaller requests get, at most a quarter is left over. */
+	static const size_t beyond[] = { 1, 100, MIB, GIB, SIZE_MAX / 2, -(size_t)200, -(size_t)120 };
+	/* Of a buddy that's aligned, nearly all may be. */
+	size_t count = both[_i].policy == ACRE_BUDDY ? COUNT_OF(beyond) - 2 : COUNT_OF(beyond);
 
-	for (size_t i = 0; i < COUNT_OF(beyond); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct scene scene;
 		struct outcome outcome;
 

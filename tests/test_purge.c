@@ -9,10 +9,13 @@
 #include "purge.h"
 #include "support.h"
 
-
 static const struct acre_options kinds[] = {
 	{ .policy = ACRE_FIRST_FIT },
 	{ .policy = ACRE_FIRST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BEST_FIT },
+	{ .policy = ACRE_WORST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BUDDY },
+	{ .policy = ACRE_BUDDY, .flags = ACRE_NO_CACHE },
 	{ .policy = ACRE_GOOD_FIT },
 	{ .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE },
 };
@@ -36,7 +39,8 @@ static void put(unsigned i, uint64_t size)
  */
 START_TEST(a_sweep_meets_what_stays)
 {
-	enum fit_policy policy = _i ? FIT_GOOD : FIT_FIRST;
+	static const enum fit_policy policies[] = { FIT_FIRST, FIT_GOOD, FIT_BEST, FIT_WORST };
+	enum fit_policy policy = policies[_i];
 	uint64_t granules = (uint64_t)PLACES * ROOM;
 	struct dice dice = dice_from(next_seed());
 	uint64_t size[PLACES] = { 0 };
@@ -99,8 +103,8 @@ static size_t dirty_pages(struct acre *arena, const struct heap *heap)
 
 		if (tag_state(tag_at(base, at)) != TAG_FREE)
 			continue;
-		for (uint64_t page = (at + heap->fit.links) / arena->page + 1;
-		     page < end && page * arena->page * GRANULE < arena->committed; page++)
+		for (uint64_t page = (at + FREE_HEAD) / arena->page + 1;
+		     page < end && page <= (arena->reached + FREE_HEAD) / arena->page; page++)
 			sum += words[page / 64] >> page % 64 & 1;
 	}
 	return sum;
@@ -231,8 +235,8 @@ int main(void)
 	TCase *cases = tcase_create("purge");
 
 	tcase_set_timeout(cases, 120);
-	tcase_add_loop_test(cases, a_sweep_meets_what_stays, 0, 2);
-	tcase_add_loop_test(cases, a_pass_is_bounded, 0, 4);
+	tcase_add_loop_test(cases, a_sweep_meets_what_stays, 0, 4);
+	tcase_add_loop_test(cases, a_pass_is_bounded, 0, COUNT_OF(kinds));
 	tcase_add_loop_test(cases, a_child_purges, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

@@ -144,27 +144,43 @@ START_TEST(crowds_at_once)
 END_TEST
 
 /* "at most 40 KB for a live thread, reused after its exit", "where it can't cut the free range". */
+static const struct {
+	size_t threads;
+	size_t sanitized;
+	size_t arena;
+	int rounds;
+} tenants[] = {
+	{ 64, 16, 64 * MIB, 10 },
+	{ 2000, 50, 512 * MIB, 2 },
+};
+
 START_TEST(a_plot_costs_40_kilobytes_at_most)
 {
-	size_t count = SCALE(64, 16);
-	struct parked parked = {
-		.arena = new_arena(64 * MIB, NULL), .blocks = 100, .most = 1000, .flush = true
-	};
+	size_t count = SCALE(tenants[_i].threads, tenants[_i].sanitized);
+	struct parked parked = { .arena = new_arena(tenants[_i].arena, NULL),
+				 .blocks = 100,
+				 .most = 1000,
+				 .flush = true };
 	size_t whole = must_be_whole(parked.arena);
-	pthread_t threads[64];
+	pthread_t *threads = calloc(count, sizeof(*threads));
 
 	pthread_barrier_init(&parked.gate, NULL, (unsigned)count + 1);
-	for (int round = 0; round < 10; round++) {
+	for (int round = 0; round < tenants[_i].rounds; round++) {
 		for (size_t i = 0; i < count; i++)
-			threads[i] = start(park, &parked);
+			threads[i] = start_small(park, &parked);
 		meet(&parked.gate);
+		ck_assert_uint_eq(stats_of(parked.arena).plots, count);
 		meet(&parked.gate);
+		/* Of the range, and of what was touched in it, all other pages having gone back. */
 		ck_assert_uint_ge(must_be_whole(parked.arena) + (count + 1) * 40000, whole);
+		acre_trim(parked.arena);
+		ck_assert_uint_le(stats_of(parked.arena).resident_bytes, (count + 4) * 40000);
 		meet(&parked.gate);
 		for (size_t i = 0; i < count; i++)
 			finish(threads[i]);
 	}
 	ck_assert_uint_ge(must_be_whole(parked.arena) + (count + 1) * 40000, whole);
+	free(threads);
 	end_arena(parked.arena);
 }
 END_TEST
@@ -309,7 +325,7 @@ int main(void)
 	tcase_set_timeout(threads, 120);
 	tcase_add_loop_test(threads, blocks_freed_by_other_threads, 0, 2);
 	tcase_add_loop_test(threads, crowds_at_once, 0, COUNT_OF(crowds));
-	tcase_add_test(threads, a_plot_costs_40_kilobytes_at_most);
+	tcase_add_loop_test(threads, a_plot_costs_40_kilobytes_at_most, 0, COUNT_OF(tenants));
 	tcase_add_loop_test(threads, caches_together_are_bounded, 0, COUNT_OF(bounds));
 	tcase_add_loop_test(threads, checked_while_others_work, 0, 2);
 	tcase_add_test(threads, looked_at_while_threads_join);

@@ -34,17 +34,37 @@ extern "C" {
 struct acre;
 
 /*
- * Which free block serves a request. ACRE_FIRST_FIT and ACRE_GOOD_FIT are built in; the others are
- * EINVAL.
+ * Which free block serves a request, and what that costs: steps of a search in one heap, whatever the
+ * number of blocks. Freeing costs the same. The low end of the block is taken, what remains is free.
+ *
+ * First fit: the lowest-addressed block that fits. O(log(range)) steps.
+ *
+ * Next fit: first fit from behind the block allocated last, once around (Knuth, The Art of Computer
+ * Programming 1, section 2.5). Candidates are the free blocks whose end lies beyond that place, in
+ * address order, then all; a realloc in place leaves the place. O(log(range)) steps.
+ *
+ * Best fit: the smallest block that fits, and of these the lowest; worst fit: the largest, and of
+ * these the lowest. O(log(range)) steps, in digital search trees (Knuth 3, section 6.3).
+ *
+ * Buddy: blocks of 2^k bytes, tag included (2^k - 8 usable), at multiples of their size from the
+ * range's origin; the smallest sufficient size is halved down to the one asked for, and free halves
+ * merge again (Knowlton, CACM 8, 1965). A range that's no power of two is several blocks, so a request
+ * for more than half of the arena may be refused from the start. Every block is aligned to its size;
+ * an alignment above that takes a larger block. O(log(range / size)) halvings, of 12 words each at
+ * most. In the caller's buffer alignments above a 16th of its size are for small blocks, if for any.
+ * The arena is committed at creation, though not touched.
  *
  * Good fit sorts free blocks into lists by size class, 32 classes to a doubling, and takes the
  * newest block of the smallest class whose blocks all fit (TLSF: Masmano et al., ECRTS 2004): less
- * work than first fit, placement less compact. It may refuse a request that a free block has room
- * for, where
+ * work than first fit, placement less compact, O(1) steps. It may refuse a request that a free block
+ * has room for, where
  *	- the block is less than a 32nd larger than the request, 16 others of its class were freed
  *	  later and are too small, and there is no block of a higher class; or
  *	- the block is one of the least size (8 usable bytes): such a block serves again only when
  *	  it has merged with a free neighbour.
+ *
+ * Threads' caches are before the policy, and each lease of a plot is a heap by itself: under
+ * ACRE_NO_CACHE placement is exactly the policy's.
  */
 enum acre_policy {
 	ACRE_FIRST_FIT,		/* the lowest-addressed block that fits */
@@ -61,12 +81,35 @@ enum acre_policy {
 #define ACRE_PREFAULT	0x4u	/* make every page resident at creation */
 #define ACRE_NO_PURGE	0x8u	/* free pages stay resident until acre_trim() */
 
+/*
+ * acre_options.guards: the second level of what's caught, for who pays its price (SECURITY.md has
+ * both). Any of them puts canary bytes behind every request, which acre_usable_size() then is to the
+ * byte; acre_free_sized() wants just that size. Such an arena works as with ACRE_NO_CACHE. What is
+ * caught by a canary or in the quarantine aborts with a line, a guard page raises SIGSEGV.
+ */
+#define ACRE_CANARIES	0x1u	/* keyed bytes behind each request, verified when it's freed */
+#define ACRE_FILL	0x2u	/* a block is filled with 0xa9 before it's handed out (unless it is
+				   to be zero), and with 0xd6 when it's freed */
+#define ACRE_QUARANTINE	0x4u	/* freed blocks wait, in order, up to quarantine_bytes of them; with
+				   ACRE_FILL, a write to them is caught when they leave */
+#define ACRE_RANDOM	0x8u	/* blocks lie in holes chosen at random; needs ACRE_FIRST_FIT */
+#define ACRE_GUARD_PAGES 0x10u	/* a request of a page or more ends, but for up to 15 bytes, at a
+				   page that can't be touched, up to 16,384 at a time (acre_walk()
+				   tells of the block with that page and all); not with
+				   acre_create_at(), nor with ACRE_BUDDY */
+
 /* How an arena is to be. All zero means all defaults. */
 struct acre_options {
 	enum acre_policy policy;
 	unsigned flags;
 	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena
 				   less: all caches together at most an eighth of it */
+	unsigned guards;
+	size_t quarantine_bytes; /* 0 = a sixteenth of the arena, at most 64 MiB */
+	size_t fail_at;		/* for tests: the request of this number, counted from 1, is refused
+				   as if the arena were full; 0 = none. A request is a call that
+				   allocates, or makes a block larger. There are no caches */
+	size_t fail_count;	/* so many requests in a row are refused from there on; 0 = 1 */
 	size_t rcu_bytes;	/* most bytes to wait for grace periods (<acre/rcu.h>); 0 = 64 MiB,
 				   at most an eighth of the arena */
 };
@@ -75,7 +118,7 @@ struct acre_options {
  * Creates an arena of size bytes, reserved from the OS and committed as it is used.
  *
  * The least size is 64 KiB, the largest 1 TiB; options may be NULL. Returns NULL with errno EINVAL
- * (size, policy or flags) or ENOMEM (the OS refused). O(1), but for ACRE_PREFAULT.
+ * (size, policy, flags or guards) or ENOMEM (the OS refused). O(1), but for ACRE_PREFAULT.
  */
 struct acre *acre_create(size_t size, const struct acre_options *options);
 
@@ -102,7 +145,7 @@ int acre_destroy(struct acre *arena);
  *
  * Returns NULL with errno ENOMEM when no free block fits; the calling thread's cache has been given
  * back by then. The common case takes no lock; the rest searches an index: O(log(arena size)) steps
- * a heap with first fit, O(1) with good fit, whatever the number of blocks. Now and then a call
+ * a heap at most, whatever the number of blocks (see enum acre_policy). Now and then a call
  * fetches or gives back batches of at most 64 blocks, takes what other threads have sent, or gives
  * pages back to the OS. Before it returns NULL it looks through all plots.
  */
@@ -138,8 +181,8 @@ void *acre_aligned_alloc(struct acre *arena, size_t alignment, size_t size);
 void acre_free(struct acre *arena, void *block);
 
 /*
- * acre_free() for a caller who knows the size that was asked for; one above acre_usable_size()
- * aborts.
+ * acre_free() for a caller who knows the size that was asked for, last by acre_realloc(): one that
+ * such a block can't have been allocated for aborts. Where sizes are rounded, a wrong one may pass.
  */
 void acre_free_sized(struct acre *arena, void *block, size_t size);
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# nginx with worker processes: served files compared, compressed answers, a reload under way.
+# nginx with worker processes: served files compared, compressed answers, a reload.
 . "$(dirname "$0")/common.sh"
 
 export PATH=$PATH:/usr/sbin:/sbin
@@ -32,6 +32,23 @@ printf 'GET /large.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >>"$scr
 printf 'GET /large.txt HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n' >"$scratch/zipped"
 printf 'GET /nothing HTTP/1.0\r\n\r\n' >"$scratch/missing"
 
+workers() {
+	cat "/proc/$server/task/$server/children"
+}
+
+# await_end PID...: an old worker may still accept a connection, and close it halfway through what it's
+# asked for.
+await_end() {
+	local pid i
+	for pid in $1; do
+		for ((i = 0; i < 600; i++)); do
+			[ -e "/proc/$pid" ] || continue 2
+			sleep 0.1
+		done
+		fail "worker $pid lives on after a reload"
+	done
+}
+
 for folder in glibc acre; do
 	serve "$folder" nginx -p . -c server.conf -e stderr
 	for round in 1 2 3 4; do
@@ -51,15 +68,17 @@ for folder in glibc acre; do
 		cmp "$scratch/unzipped" "$scratch/files/large.txt" || fail "compressed otherwise"
 		ask "$scratch/missing" | grep -a -q '404 Not Found' || fail "no 404"
 		if [ "$round" = 2 ]; then
+			old=$(workers)
 			kill -HUP "$server"
+			await_end "$old"
 		fi
 	done
 	if [ "$folder" = acre ]; then
 		has_dropin "$server"
-		workers=$(cat "/proc/$server/task/$server/children")
+		now=$(workers)
 		# shellcheck disable=SC2086
-		[ "$(echo $workers | wc -w)" -ge 3 ] || fail "workers: $workers"
-		for worker in $workers; do
+		[ "$(echo $now | wc -w)" -ge 3 ] || fail "workers: $now"
+		for worker in $now; do
 			grep -q libacre-malloc "/proc/$worker/maps" 2>/dev/null ||
 				[ ! -e "/proc/$worker" ] || fail "worker $worker is not on the drop-in"
 		done

@@ -1,6 +1,6 @@
 /*
- * A library that plugins.c opens and closes: it allocates in its constructor and destructor, and
- * hands out blocks that outlive it.
+ * A library that plugins.c opens and closes: it allocates in its constructor and destructor and at
+ * the end of its threads, and hands out blocks that outlive it.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,8 +24,19 @@ __attribute__((destructor)) static void end(void)
 	free(malloc(5000));
 }
 
+extern int __cxa_thread_atexit_impl(void (*)(void *), void *, void *);
+extern void *__dso_handle;
+
+/* What a C++ thread_local's destructor does. */
+static void end_of_object(void *object)
+{
+	free(object);
+	free(malloc(3000));
+}
+
 static void *make(void *text)
 {
+	__cxa_thread_atexit_impl(end_of_object, malloc(200), &__dso_handle);
 	count++;
 	return strdup(text);
 }

@@ -1,12 +1,12 @@
 /*
- * First fit means: the lowest-addressed free block that fits, and its low end is taken. Holds the
- * exact addresses of an ACRE_NO_CACHE arena against a naive model over millions of random steps
- * (the design's section 6, 'Exactly: ACRE_NO_CACHE').
+ * Where blocks are placed: the exact addresses of an ACRE_NO_CACHE arena under first, next, best and
+ * worst fit, held against a naive model over millions of random steps (the design's section 6,
+ * 'Exactly: ACRE_NO_CACHE').
  *
  * The model knows what the header and the design say and no more: blocks tile one range; a block
- * is a multiple of 16 bytes that covers its payload and a tag of 8; merging is immediate, on both
- * sides; a remainder is always split off, since the least block of this implementation is 16 bytes.
- * It is a sorted array, searched from its start.
+ * is a multiple of 16 bytes that covers its payload and a tag of 8; the low end of the chosen block
+ * is taken; merging is immediate, on both sides; a remainder is always split off, since the least
+ * block of this implementation is 16 bytes. It is a sorted array, searched from end to end.
  *
  * Where realloc must move a block, and where an alignment is asked for, the place is the library's
  * choice. There the model checks that nothing else changed, and takes the new state from a walk.
@@ -23,6 +23,8 @@ struct cell {
 };
 
 struct model {
+	enum acre_policy policy;
+	size_t place; /* next fit: the end of the block allocated last, as `start` */
 	struct cell *cells;
 	size_t count;
 	size_t room;
@@ -97,22 +99,42 @@ static void cut(struct model *model, struct cell *cell, size_t size)
 	}
 }
 
-static struct cell *first_fit(struct model *model, size_t size)
+/* Whether this policy rather takes the first of two blocks that fit; the second lies higher. */
+static bool takes_lower(const struct model *model, const struct cell *low, const struct cell *high)
 {
+	switch (model->policy) {
+	case ACRE_BEST_FIT:
+		return low->size <= high->size;
+	case ACRE_WORST_FIT:
+		return low->size >= high->size;
+	case ACRE_NEXT_FIT:
+		return low->start + low->size > model->place ||
+		       high->start + high->size <= model->place;
+	default:
+		return true;
+	}
+}
+
+static struct cell *choice(struct model *model, size_t size)
+{
+	struct cell *best = NULL;
+
 	for (struct cell *cell = model->cells; cell < model->cells + model->count; cell++)
-		if (!cell->live && cell->size >= size)
-			return cell;
-	return NULL;
+		if (!cell->live && cell->size >= size &&
+		    (!best || !takes_lower(model, best, cell)))
+			best = cell;
+	return best;
 }
 
 static void *model_malloc(struct model *model, size_t bytes)
 {
-	struct cell *cell = first_fit(model, granules_for(bytes));
+	struct cell *cell = choice(model, granules_for(bytes));
 	void *payload;
 
 	if (!cell)
 		return NULL;
 	payload = payload_of(model, cell);
+	model->place = cell->start + granules_for(bytes);
 	cell->live = true;
 	cut(model, cell, granules_for(bytes));
 	return payload;
@@ -221,9 +243,22 @@ static void resync(struct pair *pair)
 	     model->size);
 }
 
-static void pair_up(struct pair *pair, struct acre *arena)
+/* The same, after a block was allocated at a place of the library's choice. */
+static void resync_with(struct pair *pair, const void *block)
 {
-	*pair = (struct pair){ .arena = arena };
+	struct cell *cell;
+
+	resync(pair);
+	if (!block)
+		return;
+	cell = cell_of(&pair->model, block);
+	must(cell->live, "%p", block);
+	pair->model.place = cell->start + cell->size;
+}
+
+static void pair_up(struct pair *pair, struct acre *arena, enum acre_policy policy)
+{
+	*pair = (struct pair){ .arena = arena, .model.policy = policy };
 	look(arena, &pair->image);
 	must(pair->image.count == 1 && pair->image.blocks[0].state == ACRE_FREE,
 	     "a new arena has %zu blocks", pair->image.count);
@@ -338,7 +373,7 @@ static void step_malloc(struct pair *pair, struct slot *slot, size_t size, struc
 
 	errno = 0;
 	slot->block = acre_malloc(pair->arena, size);
-	must(slot->block == expected, "malloc(%zu) gave %p, first fit is %p", size,
+	must(slot->block == expected, "malloc(%zu) gave %p, not %p", size,
 	     (void *)slot->block, expected);
 	must(slot->block || errno == ENOMEM, "%s", strerror(errno));
 	slot->size = size;
@@ -356,9 +391,7 @@ static void step_aligned(struct pair *pair, struct slot *slot, size_t size, size
 	     (void *)slot->block);
 	must((uintptr_t)slot->block % alignment == 0, "%p at %zu", (void *)slot->block, alignment);
 	slot->size = size;
-	resync(pair);
-	if (slot->block)
-		must(cell_of(&pair->model, slot->block)->live, "%p", (void *)slot->block);
+	resync_with(pair, slot->block);
 	tally->aligned++;
 }
 
@@ -366,7 +399,7 @@ static void step_realloc(struct pair *pair, struct slot *slot, size_t size, uint
 			 struct tally *tally)
 {
 	bool stays = model_resize(&pair->model, slot->block, size);
-	bool fits = stays || first_fit(&pair->model, granules_for(size));
+	bool fits = stays || choice(&pair->model, granules_for(size));
 	char *block = acre_realloc(pair->arena, slot->block, size);
 
 	tally->resizes++;
@@ -388,21 +421,33 @@ static void step_realloc(struct pair *pair, struct slot *slot, size_t size, uint
 	slot->size = size;
 	mark(slot, key);
 	if (!stays) {
-		resync(pair);
-		must(cell_of(&pair->model, block)->live, "%p", (void *)block);
+		resync_with(pair, block);
 		must(cell_of(&pair->model, block)->size == granules_for(size), "%zu bytes", size);
 		tally->moves++;
 	}
 }
 
+static const struct {
+	const char *name;
+	enum acre_policy policy;
+	int part; /* of the steps */
+} policies[] = {
+	{ "first fit", ACRE_FIRST_FIT, 1 },
+	{ "next fit", ACRE_NEXT_FIT, 4 },
+	{ "best fit", ACRE_BEST_FIT, 4 },
+	{ "worst fit", ACRE_WORST_FIT, 4 },
+};
+
 START_TEST(exact_addresses)
 {
 	static char buffer[3 * MIB];
-	const struct scenario *scenario = &scenarios[_i];
-	const struct acre_options options = { .flags = ACRE_NO_CACHE };
+	const size_t p = (size_t)_i / COUNT_OF(scenarios);
+	const struct scenario *scenario = &scenarios[(size_t)_i % COUNT_OF(scenarios)];
+	const struct acre_options options = { .policy = policies[p].policy,
+					      .flags = ACRE_NO_CACHE };
 	struct dice dice = dice_from(1000 + (uint64_t)_i);
 	struct slot *slots = calloc(scenario->slots, sizeof(*slots));
-	int steps = SCALE(scenario->steps, scenario->steps / 20);
+	int steps = SCALE(scenario->steps, scenario->steps / 20) / policies[p].part;
 	size_t most_live = scenario->slots;
 	struct tally tally = { 0 };
 	size_t live = 0;
@@ -414,10 +459,11 @@ START_TEST(exact_addresses)
 		return;
 	}
 	if (scenario->offset < 0)
-		pair_up(&pair, new_arena(scenario->arena, &options));
+		pair_up(&pair, new_arena(scenario->arena, &options), options.policy);
 	else
 		pair_up(&pair,
-			acre_create_at(buffer + scenario->offset, scenario->arena, &options));
+			acre_create_at(buffer + scenario->offset, scenario->arena, &options),
+			options.policy);
 	for (int step = 0; step < steps; step++) {
 		size_t i = roll_between(&dice, 0, scenario->slots - 1);
 		size_t size = choose_size(scenario, &dice);
@@ -456,8 +502,8 @@ START_TEST(exact_addresses)
 	compare(&pair);
 	must_be_sound(pair.arena);
 	must_be_honest(pair.arena);
-	fprintf(stderr, "# %s: %d mallocs, %d refused, %d reallocs, %d moved, %d aligned\n",
-		scenario->name, tally.mallocs, tally.refusals, tally.resizes, tally.moves,
+	fprintf(stderr, "# %s, %s: %d mallocs, %d refused, %d reallocs, %d moved, %d aligned\n",
+		policies[p].name, scenario->name, tally.mallocs, tally.refusals, tally.resizes, tally.moves,
 		tally.aligned);
 	for (size_t i = 0; i < scenario->slots; i++) {
 		if (!slots[i].block)
@@ -469,7 +515,7 @@ START_TEST(exact_addresses)
 	}
 	compare(&pair);
 	must_be_whole(pair.arena);
-	ck_assert_int_gt(tally.mallocs, steps / 10);
+	ck_assert_int_gt(tally.mallocs, steps / 20);
 	free(slots);
 	part(&pair);
 }
@@ -509,14 +555,143 @@ START_TEST(the_lowest_that_fits)
 }
 END_TEST
 
+/*
+ * The exercise of the operating systems courses (Silberschatz, Galvin and Gagne, Operating System
+ * Concepts, on contiguous allocation): holes of 100, 500, 200, 300 and 600 KB, in this order, and
+ * requests of 212, 417, 112 and 426 KB. Here a KB is 1,024 bytes with the tag: each request is for 8
+ * bytes less than the exercise says. Blocks of the least size part the holes, and one takes all the
+ * rest.
+ */
+#define HOLES 5
+#define WAITS (-1) /* no hole has room */
+
+static const struct {
+	enum acre_policy policy;
+	struct {
+		int hole;
+		size_t offset; /* in it, KB */
+	} answers[4];
+} exercise[] = {
+	{ ACRE_FIRST_FIT, { { 1, 0 }, { 4, 0 }, { 1, 212 }, { WAITS, 0 } } },
+	{ ACRE_BEST_FIT, { { 3, 0 }, { 1, 0 }, { 2, 0 }, { 4, 0 } } },
+	{ ACRE_WORST_FIT, { { 4, 0 }, { 1, 0 }, { 4, 212 }, { WAITS, 0 } } },
+	{ ACRE_NEXT_FIT, { { 1, 0 }, { 4, 0 }, { 4, 417 }, { WAITS, 0 } } },
+};
+
+START_TEST(the_exercise_of_the_courses)
+{
+	static const size_t sizes[HOLES] = { 100, 500, 200, 300, 600 };
+	static const size_t requests[4] = { 212, 417, 112, 426 };
+	const struct acre_options options = { .policy = exercise[_i].policy,
+					      .flags = ACRE_NO_CACHE };
+	struct acre *arena = new_arena(4 * MIB, &options);
+	char *holes[HOLES];
+
+	for (int i = 0; i < HOLES; i++) {
+		holes[i] = acre_malloc(arena, sizes[i] * KIB - TAG);
+		ck_assert_ptr_nonnull(holes[i]);
+		ck_assert_ptr_nonnull(acre_malloc(arena, 1));
+	}
+	ck_assert_ptr_nonnull(acre_malloc(arena, stats_of(arena).largest_free));
+	for (int i = 0; i < HOLES; i++)
+		acre_free(arena, holes[i]);
+	for (int i = 0; i < 4; i++) {
+		int hole = exercise[_i].answers[i].hole;
+		char *block = acre_malloc(arena, requests[i] * KIB - TAG);
+
+		if (hole == WAITS)
+			ck_assert_ptr_null(block);
+		else
+			ck_assert_ptr_eq(block,
+					 holes[hole] + exercise[_i].answers[i].offset * KIB);
+	}
+	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
+/* Next fit's place, rule by rule: blocks of 1,000 bytes, side by side, and all the rest. */
+START_TEST(where_next_fit_goes_on)
+{
+	const struct acre_options options = { .policy = ACRE_NEXT_FIT, .flags = ACRE_NO_CACHE };
+	struct acre *arena = new_arena(64 * KIB, &options);
+	char *blocks[12];
+	char *rest;
+
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		blocks[i] = acre_malloc(arena, 1000);
+	rest = acre_malloc(arena, stats_of(arena).largest_free);
+	ck_assert_ptr_nonnull(rest);
+
+	/* Behind the last block is nothing: from the start. */
+	acre_free(arena, blocks[2]);
+	acre_free(arena, blocks[8]);
+	ck_assert_ptr_eq(acre_malloc(arena, 1000), blocks[2]);
+	/* From there on, past a lower hole, and once around. */
+	acre_free(arena, blocks[0]);
+	acre_free(arena, blocks[4]);
+	ck_assert_ptr_eq(acre_malloc(arena, 1000), blocks[4]);
+	ck_assert_ptr_eq(acre_malloc(arena, 1000), blocks[8]);
+	ck_assert_ptr_eq(acre_malloc(arena, 1000), blocks[0]);
+	/* A refused call leaves the place, which is behind block 0. */
+	acre_free(arena, blocks[6]);
+	acre_free(arena, blocks[10]);
+	ck_assert_ptr_null(acre_malloc(arena, 1009));
+	ck_assert_ptr_eq(acre_malloc(arena, 1000), blocks[6]);
+	/* So does a realloc in place: block 9 grows, block 10 follows what is left of it. */
+	ck_assert_ptr_eq(acre_realloc(arena, blocks[9], 1100), blocks[9]);
+	acre_free(arena, blocks[7]);
+	ck_assert_ptr_eq(acre_malloc(arena, 800), blocks[7]);
+	/* A free block that swallowed the place counts from its start; one that ends there doesn't. */
+	acre_free(arena, blocks[3]);
+	acre_free(arena, blocks[7]);
+	ck_assert_ptr_eq(acre_malloc(arena, 500), blocks[7]);
+	acre_free(arena, blocks[6]);
+	acre_free(arena, blocks[7]);
+	ck_assert_ptr_eq(acre_malloc(arena, 900), blocks[6]);
+	acre_free(arena, blocks[5]);
+	/* Behind the place: what is left of block 6 and 7. */
+	ck_assert_ptr_eq(acre_malloc(arena, 900), blocks[6] + 912);
+	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
+/* Of equals, the lowest. */
+START_TEST(ties_go_to_the_lowest)
+{
+	const enum acre_policy policy = _i ? ACRE_WORST_FIT : ACRE_BEST_FIT;
+	const struct acre_options options = { .policy = policy, .flags = ACRE_NO_CACHE };
+
+	for (size_t size = 8; size <= 3000; size += 16) {
+		struct acre *arena = new_arena(512 * KIB, &options);
+		char *blocks[40];
+
+		for (size_t i = 0; i < COUNT_OF(blocks); i++)
+			blocks[i] = acre_malloc(arena, size);
+		ck_assert_ptr_nonnull(acre_malloc(arena, stats_of(arena).largest_free));
+		/* In an order that's neither up nor down. */
+		for (size_t i = 0; i < 20; i++)
+			acre_free(arena, blocks[i * 7 % 20 * 2]);
+		for (size_t i = 0; i < 20; i++)
+			must(acre_malloc(arena, size) == blocks[i * 2], "block %zu of %zu bytes",
+			     i, size);
+		end_arena(arena);
+	}
+}
+END_TEST
+
 int main(void)
 {
-	Suite *suite = suite_create("first fit");
+	Suite *suite = suite_create("placement");
 	TCase *cases = tcase_create("placement");
 
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, the_lowest_that_fits);
-	tcase_add_loop_test(cases, exact_addresses, 0, COUNT_OF(scenarios));
+	tcase_add_test(cases, where_next_fit_goes_on);
+	tcase_add_loop_test(cases, ties_go_to_the_lowest, 0, 2);
+	tcase_add_loop_test(cases, the_exercise_of_the_courses, 0, COUNT_OF(exercise));
+	tcase_add_loop_test(cases, exact_addresses, 0, COUNT_OF(policies) * COUNT_OF(scenarios));
 	suite_add_tcase(suite, cases);
 
 	return run_suite(suite);

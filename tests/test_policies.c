@@ -1,14 +1,27 @@
 /*
- * ACRE_GOOD_FIT through the public API: content, zeros, wholeness, refusals, threads, and a write
- * after free that is caught. What the index does is test_fit_good.c; the heap under it test_heap.c.
+ * Each policy but first fit through the public API: content, zeros, wholeness, refusals, threads,
+ * and a write after free that is caught. Where blocks are placed is test_placement.c; what the
+ * indexes do test_fit*.c; the heaps over them test_heap.c.
  */
 #include "support.h"
 
 /* With caches and plots, and with one heap. */
-static const struct acre_options good[2] = {
+static const struct acre_options kinds[] = {
 	{ .policy = ACRE_GOOD_FIT },
 	{ .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_NEXT_FIT },
+	{ .policy = ACRE_NEXT_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BEST_FIT },
+	{ .policy = ACRE_BEST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_WORST_FIT },
+	{ .policy = ACRE_WORST_FIT, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_BUDDY },
+	{ .policy = ACRE_BUDDY, .flags = ACRE_NO_CACHE },
 };
+
+#define KINDS ((int)COUNT_OF(kinds))
+
+static const struct acre_options good = { .policy = ACRE_GOOD_FIT, .flags = ACRE_NO_CACHE };
 
 /* The class that a block of so many granules is in has blocks of at most this size. */
 static size_t class_top(size_t granules)
@@ -85,10 +98,10 @@ static void drop_all(struct acre *arena, struct slot *slots, size_t count)
 START_TEST(content_survives)
 {
 	static struct slot slots[300];
-	struct acre *arena = new_arena(256 * MIB, &good[_i]);
+	struct acre *arena = new_arena(256 * MIB, &kinds[_i]);
 	struct dice dice = dice_from(next_seed());
 
-	for (int step = 0; step < SCALE(60000, 6000); step++) {
+	for (int step = 0; step < SCALE(20000, 2000); step++) {
 		change(arena, &slots[roll(&dice) % COUNT_OF(slots)], &dice);
 		if (step % 500 == 0) {
 			must_be_sound(arena);
@@ -110,7 +123,7 @@ END_TEST
 START_TEST(calloc_sees_no_links)
 {
 	for (size_t size = 8; size < 2 * 4096; size += 16) {
-		struct acre *arena = new_arena(4 * MIB, &good[_i]);
+		struct acre *arena = new_arena(4 * MIB, &kinds[_i]);
 		char *first = acre_malloc(arena, size);
 		char *zeros = acre_calloc(arena, 1, 300 * KIB);
 
@@ -128,10 +141,10 @@ START_TEST(calloc_sees_no_links)
 END_TEST
 
 /* Whatever is free, in whatever pieces: trimmed pages take no links along. */
-START_TEST(trim_keeps_the_lists)
+START_TEST(trim_keeps_the_index)
 {
 	static char *blocks[400];
-	struct acre *arena = new_arena(64 * MIB, &good[_i]);
+	struct acre *arena = new_arena(64 * MIB, &kinds[_i]);
 	struct dice dice = dice_from(next_seed());
 
 	for (int round = 0; round < SCALE(20, 4); round++) {
@@ -167,10 +180,10 @@ START_TEST(in_a_buffer)
 
 	for (size_t offset = 0; offset < 80; offset += 7) {
 		struct acre *arena = acre_create_at(space + offset, _i % 2 ? MIB : 64 * KIB,
-						    &good[_i / 2]);
+						    &kinds[_i / 2]);
 
 		ck_assert_ptr_nonnull(arena);
-		work_in(arena, 3000, SCALE(20000, 3000), offset);
+		work_in(arena, 3000, SCALE(6000, 1000), offset);
 		take_the_largest(arena);
 		end_arena(arena);
 	}
@@ -185,7 +198,7 @@ START_TEST(refuses_as_it_says)
 {
 	enum { BLOCKS = 3000 };
 	static char *blocks[BLOCKS];
-	struct acre *arena = new_arena(MIB, &good[1]);
+	struct acre *arena = new_arena(MIB, &good);
 	struct dice dice = dice_from(next_seed());
 	size_t refusals = 0;
 
@@ -218,7 +231,7 @@ END_TEST
 /* A single granule is in no list, and is counted, merged, and had again with its neighbour. */
 START_TEST(least_blocks)
 {
-	struct acre *arena = new_arena(MIB, &good[1]);
+	struct acre *arena = new_arena(MIB, &good);
 	static char *blocks[70000];
 	size_t count = 0;
 
@@ -279,7 +292,7 @@ START_TEST(threads_hand_blocks_on)
 {
 	pthread_t threads[THREADS];
 
-	ring.arena = new_arena(GIB, &good[_i]);
+	ring.arena = new_arena(GIB, &kinds[_i]);
 	pthread_barrier_init(&ring.gate, NULL, THREADS);
 	for (size_t i = 0; i < THREADS; i++)
 		threads[i] = start(in_the_ring, (void *)(uintptr_t)i);
@@ -309,7 +322,9 @@ __attribute__((no_sanitize("address"))) static void write_after_free(void *argum
 
 START_TEST(a_write_after_free_aborts)
 {
-	struct acre *arena = new_arena(MIB, &good[1]);
+	static const enum acre_policy linked[] = { ACRE_GOOD_FIT, ACRE_BEST_FIT, ACRE_WORST_FIT };
+	const struct acre_options options = { .policy = linked[_i], .flags = ACRE_NO_CACHE };
+	struct acre *arena = new_arena(MIB, &options);
 	struct outcome outcome;
 
 	victim = acre_malloc(arena, 500);
@@ -322,18 +337,18 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("good fit");
-	TCase *cases = tcase_create("good fit");
+	Suite *suite = suite_create("policies");
+	TCase *cases = tcase_create("policies");
 
 	tcase_set_timeout(cases, 120);
-	tcase_add_loop_test(cases, content_survives, 0, 2);
-	tcase_add_loop_test(cases, calloc_sees_no_links, 0, 2);
-	tcase_add_loop_test(cases, trim_keeps_the_lists, 0, 2);
-	tcase_add_loop_test(cases, in_a_buffer, 0, 4);
+	tcase_add_loop_test(cases, content_survives, 0, KINDS);
+	tcase_add_loop_test(cases, calloc_sees_no_links, 0, KINDS);
+	tcase_add_loop_test(cases, trim_keeps_the_index, 0, KINDS);
+	tcase_add_loop_test(cases, in_a_buffer, 0, 2 * KINDS);
 	tcase_add_test(cases, refuses_as_it_says);
 	tcase_add_test(cases, least_blocks);
-	tcase_add_loop_test(cases, threads_hand_blocks_on, 0, 2);
-	tcase_add_test(cases, a_write_after_free_aborts);
+	tcase_add_loop_test(cases, threads_hand_blocks_on, 0, KINDS);
+	tcase_add_loop_test(cases, a_write_after_free_aborts, 0, 3);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -1,0 +1,27 @@
+/*
+ * Words: an arena's options as text, as the environment, the commands and the tests give them.
+ *
+ * Each reader returns false for a text that isn't one of its own, and leaves the options as they
+ * are then; its macro says, behind the text, what would have been. None allocates: they run in a
+ * process's first malloc too.
+ */
+#ifndef ACRE_WORDS_H
+#define ACRE_WORDS_H
+
+#include <acre/acre.h>
+#include <stdbool.h>
+
+#define WORDS_POLICIES	"first, next, best, worst, buddy or good"
+#define WORDS_POLICY	"not a policy; give " WORDS_POLICIES
+#define WORDS_GUARDS \
+	"not guards; give canaries, fill, quarantine, random or pages, with commas, or all"
+#define WORDS_FAIL_AT	"not a number of a request; give N from 1 on, or N+ for it and all after it"
+
+/* One of WORDS_POLICIES. */
+bool words_policy(const char *text, struct acre_options *options);
+/* A list with commas. */
+bool words_guards(const char *text, struct acre_options *options);
+/* Which requests are to be refused for a test's sake: N or N+. */
+bool words_fail_at(const char *text, struct acre_options *options);
+
+#endif
