@@ -68,7 +68,7 @@ static void begin_in_arena(struct acre *arena, uint32_t number, uint64_t begun)
 
 	while (free_from_arena(arena, queue, stale))
 		;
-	queue_ripen(queue, begun - 1);
+	queue_ripen(arena, queue, begun - 1);
 	queue_mark(queue, begun);
 }
 
@@ -86,7 +86,7 @@ static void begin_in_plot(struct acre *arena, struct plot *plot, uint32_t number
 		done = !free_from_plot(arena, plot, queue, stale);
 		if (done) {
 			waiting_collect(arena, plot);
-			queue_ripen(queue, begun - 1);
+			queue_ripen(arena, queue, begun - 1);
 			queue_mark(queue, begun);
 		}
 		lock_drop(&plot->lock);
@@ -193,7 +193,7 @@ void acre_private_grace_free(struct acre *arena, uint32_t number)
 	bool done;
 
 	lock_take(&arena->waiting_lock);
-	queue_ripen(&arena->queues[number], ended);
+	queue_ripen(arena, &arena->queues[number], ended);
 	while (free_from_arena(arena, &arena->queues[number], arena->queues[number].due))
 		;
 	free_strays(arena);
@@ -203,7 +203,7 @@ void acre_private_grace_free(struct acre *arena, uint32_t number)
 
 		do {
 			lock_take(&plot->lock);
-			queue_ripen(&plot->queues[number], ended);
+			queue_ripen(arena, &plot->queues[number], ended);
 			done = !free_from_plot(arena, plot, &plot->queues[number],
 					       plot->queues[number].due);
 			lock_drop(&plot->lock);

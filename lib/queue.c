@@ -13,6 +13,7 @@
 
 #define CHUNK_LEAST	((size_t)256)
 #define CHUNK_MOST	((size_t)4096)
+#define AHEAD		16u		/* tags to fetch before they're looked at */
 
 struct chunk {
 	uint64_t next;
@@ -126,10 +127,26 @@ uint64_t queue_stale(const struct queue *queue)
 		       queue->stale : 0;
 }
 
-void queue_ripen(struct queue *queue, uint64_t number)
+static unsigned chunk_holds(const struct chunk *chunk)
+{
+	return chunk->count - chunk->taken;
+}
+
+void queue_ripen(struct acre *arena, struct queue *queue, uint64_t number)
 {
 	if (queue->number <= number)
 		queue->due = queue->marked;
+	while (queue->first) {
+		uint64_t at = queue->first;
+		struct chunk *chunk = chunk_at(arena, at);
+
+		if (!chunk->next || queue->front + chunk_holds(chunk) > queue->due)
+			return;
+		queue->front += chunk_holds(chunk);
+		queue->first = chunk->next;
+		chunk->next = queue->ripe;
+		queue->ripe = at;
+	}
 }
 
 uint64_t queue_expect(char *base, uint64_t at, uint32_t key)
@@ -147,22 +164,37 @@ uint64_t queue_expect(char *base, uint64_t at, uint32_t key)
 bool queue_run(struct acre *arena, const struct queue *queue, uint64_t until, struct run *run)
 {
 	const struct chunk *chunk;
-	uint64_t ready;
+	uint64_t most = BATCH_MOST - 1;
 
 	if (queue->freed >= until)
 		return false;
-	chunk = chunk_at(arena, queue->first);
-	ready = until - queue->freed;
-	run->places = chunk->places + chunk->taken;
+	chunk = chunk_at(arena, queue->ripe ? queue->ripe : queue->first);
+	if (most > until - queue->freed)
+		most = until - queue->freed;
 	run->high = (uint64_t)chunk->high << 32;
-	run->count = chunk->count - chunk->taken;
-	if (run->count > ready)
-		run->count = (unsigned)ready;
+	run->count = chunk_holds(chunk);
+	if (run->count > most)
+		run->count = (unsigned)most;
+	run->places = queue->ripe ? chunk->places + chunk->count - run->count :
+				    chunk->places + chunk->taken;
 	return run->count != 0;
 }
 
-uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
-		     bool last)
+/* The chunk on top of the pile has lost its newest blocks; as queue_leave(). */
+static uint64_t leave_pile(struct acre *arena, struct queue *queue, unsigned count)
+{
+	uint64_t at = queue->ripe;
+	struct chunk *chunk = chunk_at(arena, at);
+
+	chunk->count -= count;
+	if (chunk_holds(chunk))
+		return 0;
+	queue->ripe = chunk->next;
+	return at;
+}
+
+/* The first chunk of the queue has lost its oldest. */
+static uint64_t leave_front(struct acre *arena, struct queue *queue, unsigned count, bool last)
 {
 	uint64_t at = queue->first;
 	struct chunk *chunk = at ? chunk_at(arena, at) : NULL;
@@ -170,9 +202,8 @@ uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, ui
 	if (!chunk)
 		return 0;
 	chunk->taken += count;
-	queue->freed += count;
-	queue->bytes -= bytes;
-	if (chunk->taken < chunk->count)
+	queue->front += count;
+	if (chunk_holds(chunk))
 		return 0;
 	if (!chunk->next && !last) {
 		chunk->count = chunk->taken = 0;
@@ -181,6 +212,19 @@ uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, ui
 	queue->first = chunk->next;
 	if (!queue->first)
 		queue->last = 0;
+	return at;
+}
+
+uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
+		     bool last)
+{
+	uint64_t at = queue->ripe ? leave_pile(arena, queue, count) :
+				    leave_front(arena, queue, count, last);
+
+	queue->freed += count;
+	queue->bytes -= bytes;
+	if (!at)
+		return 0;
 	queue->chunks--;
 	queue->chunk_bytes -= queue_expect(arena_base(arena), at, arena->key);
 	tag_set_state(tag_at(arena_base(arena), at), TAG_LIVE);
@@ -196,13 +240,12 @@ unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uin
 	unsigned n = 0;
 
 	queue_run(arena, queue, until, &run);
-	while (n < run.count && n < BATCH_MOST - 1) {
-		if (n + QUEUE_AHEAD < run.count)
-			__builtin_prefetch(tag_at(base, run.high | run.places[n + QUEUE_AHEAD]), 1);
+	for (; n < run.count; n++) {
+		if (n + AHEAD < run.count)
+			__builtin_prefetch(tag_at(base, run.high | run.places[n + AHEAD]), 1);
 		places[n] = run.high | run.places[n];
 		bytes += queue_expect(base, places[n], arena->key);
 		tag_set_state(tag_at(base, places[n]), TAG_LIVE);
-		n++;
 	}
 	/* Also where there's nothing due: the last chunk may have been read before. */
 	chunk = queue_leave(arena, queue, n, bytes, true);
@@ -237,12 +280,12 @@ static bool waits(struct acre *arena, uint64_t at)
 	       tag_sound(base, at, arena->key);
 }
 
-int queue_check(struct acre *arena, const struct queue *queue)
+/* The same of a list of chunks; adds the blocks in them. */
+static int check_chunks(struct acre *arena, uint64_t at, uint64_t *blocks)
 {
-	uint64_t blocks = 0;
 	int faults = 0;
 
-	for (uint64_t at = queue->first; at; at = chunk_at(arena, at)->next) {
+	for (; at; at = chunk_at(arena, at)->next) {
 		const struct chunk *chunk = chunk_at(arena, at);
 
 		if (!waits(arena, at))
@@ -252,9 +295,18 @@ int queue_check(struct acre *arena, const struct queue *queue)
 				faults += fault(arena, chunk_place(chunk, i),
 						"its tag isn't that of a block that waits, but a "
 						"queue holds it");
-		blocks += chunk->count - chunk->taken;
+		*blocks += chunk_holds(chunk);
 	}
-	if (blocks != queue->added - queue->freed)
+	return faults;
+}
+
+int queue_check(struct acre *arena, const struct queue *queue)
+{
+	uint64_t blocks = 0;
+	int faults = check_chunks(arena, queue->first, &blocks);
+
+	faults += check_chunks(arena, queue->ripe, &blocks);
+	if (!faults && blocks != queue->added - queue->freed)
 		faults += fault(arena, queue->first, "the queue that begins here counts other "
 						     "blocks than it holds");
 	return faults;

@@ -10,12 +10,22 @@
  *	| next | places ............ | ---> | next | places . |        |
  *	+------+---------------------+      +------+----------+- - - - +
  *	          ^ taken                                ^ count
+ *	          |
+ *	          v all due          pile: ripe
+ *	                             +------+-------------+      +------+----------+
+ *	                             | next | places .... | ---> | next | places . | ---> ...
+ *	                             +------+-------------+      +------+----------+
+ *	                                              ^ count: the next to be freed
  *
- *	freed <= due <= marked <= added: positions, counted from the arena's creation
- *	   |       |       |        `-- the end
- *	   |       |       `-- a grace period has begun for what's in front
- *	   |       `-- and has ended for that
- *	   `-- the start
+ *	freed <= due <= marked <= added: how many, counted from the arena's creation
+ *	   |       |       |        `-- came in
+ *	   |       |       `-- a grace period has begun for
+ *	   |       `-- and has ended for
+ *	   `-- have left
+ *
+ * Of those that are due, the last that came in leave first: they are the warmest, and after a long
+ * grace period has left many, not all of them go round and round. So a chunk that's due as a whole
+ * moves to a pile.
  *
  * A chunk is a block of the arena, too, and waits like those in it; its heap is the queue's owner,
  * or the commons. It's freed when it has been read.
@@ -30,14 +40,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_AHEAD	16u		/* tags to fetch before they're looked at */
-
 struct acre;
 struct plot;
 
 struct queue {
 	uint64_t first, last;		/* places of chunks, 0 = none */
+	uint64_t ripe;			/* the chunk on top of the pile, 0 = none */
 	uint64_t added, marked, due, freed;
+	uint64_t front;			/* so many have left for the pile, or were freed */
 	uint64_t number;		/* of the grace period of `marked` */
 	uint64_t stale;			/* what was due when that began, and */
 	uint64_t seen;			/* what had been freed by then */
@@ -60,13 +70,13 @@ unsigned queue_add(struct acre *arena, struct plot *plot, struct queue *queue, u
 void queue_mark(struct queue *queue, uint64_t number);
 
 /*
- * Up to where blocks have been due since the last grace period began, and aren't being taken: its
- * owner would need 64 such periods for them, or is asleep. 0 = none.
+ * How many were due when the last grace period began, if they aren't being taken: its owner would
+ * need 64 such periods for them, or is asleep. 0 = none.
  */
 uint64_t queue_stale(const struct queue *queue);
 
-/* All up to this number have ended: what's marked for them is due. */
-void queue_ripen(struct queue *queue, uint64_t number);
+/* All up to this number have ended: what's marked for them is due, and its chunks go to the pile. */
+void queue_ripen(struct acre *arena, struct queue *queue, uint64_t number);
 
 /* Blocks that stand side by side in a chunk. */
 struct run {
@@ -75,12 +85,15 @@ struct run {
 	unsigned count;
 };
 
-/* The next blocks in front of `until`, at most due. False if there are none. */
+/*
+ * The next blocks to leave, BATCH_MOST - 1 at most, until so many have left, at most due. False if
+ * there are none.
+ */
 bool queue_run(struct acre *arena, const struct queue *queue, uint64_t until, struct run *run);
 
 /*
- * The first count blocks of that run leave, with so many bytes. Returns the place of the chunk they
- * were in if it has been read, for the caller to free: the last one only if it's to go. Else 0.
+ * The count blocks of that run leave, with so many bytes. Returns the place of the chunk they were in
+ * if it has been read, for the caller to free: the last one only if it's to go. Else 0.
  */
 uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
 		     bool last);
@@ -89,8 +102,8 @@ uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, ui
 uint64_t queue_expect(char *base, uint64_t at, uint32_t key);
 
 /*
- * Takes out blocks in front of `until`, at most due, the oldest first, and the chunks that were read.
- * BATCH_MOST places at most; all are as live then, for the caller to free. Returns how many.
+ * Takes out the blocks of a run, and the chunk that was read. BATCH_MOST places at most; all are as
+ * live then, for the caller to free. Returns how many.
  */
 unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uint64_t *places);
 

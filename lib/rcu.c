@@ -497,11 +497,11 @@ static void wait_for_room(struct acre *arena, struct cache *cache, flavor rcu, u
 }
 
 /* What a push has left to do; or the block that it couldn't take. */
-static __attribute__((noinline)) void free_slowly(struct acre *arena, struct cache *cache,
-						  void *block, flavor rcu)
+static __attribute__((noinline)) void free_slowly(struct acre *arena, void *block, flavor rcu)
 {
 	uint32_t number = number_of(rcu);
 	struct grace *grace = &arena->graces[number];
+	struct cache *cache = acre_private_cache(arena);
 	int saved = errno;
 	unsigned wishes;
 
@@ -517,46 +517,38 @@ static __attribute__((noinline)) void free_slowly(struct acre *arena, struct cac
 	errno = saved;
 }
 
-static inline struct cache *cache_of(struct acre *arena)
+PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
 {
 	const struct acre_thread *self = &acre_private_thread;
 	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
-
-	if (RARELY(self->slots[i].serial != arena->serial))
-		return acre_private_cache(arena);
-	return self->slots[i].cache;
-}
-
-PUBLIC void acre_free_rcu_flavor(struct acre *arena, void *block, flavor rcu)
-{
-	struct cache *cache;
+	struct cache *cache = self->slots[i].cache;
 	uint64_t face, place;
 	uint32_t twice, count;
 	struct ring *ring;
 
-	if (!block)
+	if (RARELY(!block))
 		return;
-	cache = cache_of(arena);
-	if (RARELY(!cache_small(cache, block, &face, &twice))) {
-		free_slowly(arena, cache, block, rcu);
+	/* All that isn't a push ends in a call, which needs no frame here. */
+	if (RARELY(self->slots[i].serial != arena->serial || !cache_small(cache, block, &face, &twice))) {
+		free_slowly(arena, block, rcu);
 		return;
 	}
 	ring = &cache->plot->ring;
-	place = place_of(arena_base(arena), block);
+	place = ((uintptr_t)block - (uintptr_t)cache->first) / GRANULE;
 	if (RARELY(ring->flavor != rcu || ring->high != place >> 32)) {
-		free_slowly(arena, cache, block, rcu);
+		free_slowly(arena, block, rcu);
 		return;
 	}
 	count = atomic_load_explicit(&ring->count, memory_order_relaxed);
 	tag_set_face(tag_of(block), face_turned((uint32_t)face, TAG_LIVE, TAG_WAITING));
 	ring->places[count] = (uint32_t)place;
-	ring->bytes += payload_bytes(twice / 2);
+	ring->twice += twice;
 	/* Release, to the acquires of count: the entry, and what the program did with the block. */
 	atomic_store_explicit(&ring->count, count + 1, memory_order_release);
 	/* In this order, for the sake of waiting_settle(). */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (RARELY(count + 1 >= atomic_load_explicit(&ring->limit, memory_order_relaxed)))
-		free_slowly(arena, cache, NULL, rcu);
+		free_slowly(arena, NULL, rcu);
 }
 
 PUBLIC int acre_rcu_barrier(struct acre *arena)

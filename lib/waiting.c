@@ -94,11 +94,20 @@ static void begin_ring(struct ring *ring, const void *flavor, uint32_t number, u
 	ring->number = number;
 	ring->high = high;
 	ring->taken = 0;
-	ring->bytes = 0;
+	ring->twice = 0;
 	atomic_store_explicit(&ring->count, 0, memory_order_relaxed);
 	/* In a fork handler, the worker can't be called: the next push shall look again. */
 	atomic_store_explicit(&ring->limit, lock_holds_all ? 0 : RING_ENTRIES,
 			      memory_order_relaxed);
+}
+
+/* Payload of all entries; the plot's thread alone knows. */
+static uint64_t ring_bytes(const struct ring *ring)
+{
+	/* Relaxed: its own. */
+	uint32_t count = atomic_load_explicit(&ring->count, memory_order_relaxed);
+
+	return (uint64_t)ring->twice * (GRANULE / 2) - (uint64_t)count * TAG_BYTES;
 }
 
 /* The ring's blocks come into the plot's queues, and *block, if it isn't NULL. False: not all. */
@@ -109,7 +118,7 @@ static bool hand_in(struct acre *arena, struct plot *plot, void **block, const v
 	uint64_t at = *block ? place_of(arena_base(arena), *block) : 0;
 	uint32_t high = *block ? (uint32_t)(at >> 32) : ring->high;
 
-	if (!collect(arena, plot, ring->taken ? 0 : ring->bytes, may_stray))
+	if (!collect(arena, plot, ring->taken ? 0 : ring_bytes(ring), may_stray))
 		return false;
 	begin_ring(ring, flavor, number, high);
 	if (*block) {
@@ -146,20 +155,35 @@ void waiting_left(struct acre *arena, uint64_t bytes)
 	atomic_fetch_sub_explicit(&arena->waiting_bytes, bytes, memory_order_relaxed);
 }
 
-/* A small block that is due comes into the thread's cache. Its bytes; 0 if it isn't, or no room. */
-static inline uint64_t small_to_cache(struct cache *cache, uint64_t at)
+static inline void fetch_to_write(const void *line)
 {
-	void *block = payload_at(arena_base(cache->arena), at);
-	uint32_t face = tag_face(tag_of(block));
-	uint32_t twice = tag_twice(tag_of(block));
-	uint32_t hash = tag_hash_small((uint32_t)(at * GRANULE), twice, cache->key);
+#ifdef __x86_64__
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
 
-	if (RARELY(twice >= 2 * SMALL_GRANULES ||
-		   ((face ^ (TAG_WAITING | hash)) & ~FACE_PLOT) != 0 ||
-		   !bin_put(&cache->bins[twice / 2], block,
-			    face_turned(face, TAG_WAITING, TAG_LIVE))))
-		return 0;
-	return payload_bytes(twice / 2);
+/*
+ * A small block that is due comes into the thread's cache; its size is added to *twice. False if it
+ * isn't one, or there's no room.
+ */
+static inline bool small_to_cache(struct cache *cache, void *block, uint32_t offset, uint32_t key,
+				  uint32_t *twice)
+{
+	uint32_t face = tag_face(tag_of(block));
+	uint32_t span = tag_twice(tag_of(block));
+	struct bin *bin;
+
+	AT_HAND(span);
+	/* As in cache_small(): a large block has other check bits. */
+	if (RARELY(((face ^ (TAG_WAITING | tag_hash_small(offset, span, key))) & ~FACE_PLOT) != 0))
+		return false;
+	bin = (struct bin *)((char *)cache->bins + (uint8_t)span * (sizeof(struct bin) / 2));
+	if (!bin_put(bin, block, face_turned(face, TAG_WAITING, TAG_LIVE)))
+		return false;
+	*twice += span;
+	return true;
 }
 
 /* Any other one. False if there's no room, or it's too large. */
@@ -177,42 +201,71 @@ static bool to_cache(struct cache *cache, uint64_t at)
 	       bin_put(&cache->bins[class], block, face);
 }
 
+/* Any other one, or one without room there: it may have to go home, then it's among places. Its bytes. */
+static uint64_t other_to_cache(struct acre *arena, struct cache *cache, uint64_t at, uint64_t *places,
+			       unsigned *rest)
+{
+	uint64_t bytes = queue_expect(arena_base(arena), at, arena->key);
+
+	if (!to_cache(cache, at))
+		places[(*rest)++] = waiting_retire(arena, at);
+	return bytes;
+}
+
+/* As far as there's room: the rest, which is to go home, comes to be in places. Bytes of all. */
+static uint64_t run_to_cache(struct acre *arena, struct cache *cache, const struct run *run,
+			     uint64_t *places, unsigned *rest)
+{
+	char *first = payload_at(arena_base(arena), run->high);
+	const uint32_t *lows = run->places;
+	unsigned count = run->count;
+	unsigned smalls = count;
+	uint32_t key = arena->key;
+	uint32_t twice = 0;
+	uint64_t bytes = 0;
+
+	for (unsigned n = 0; n < count; n++) {
+		uint64_t offset = (uint64_t)lows[n] * GRANULE;
+
+		if (RARELY(!small_to_cache(cache, first + offset, (uint32_t)offset, key, &twice))) {
+			bytes += other_to_cache(arena, cache, run->high | lows[n], places, rest);
+			smalls--;
+		}
+	}
+	return bytes + (uint64_t)twice * (GRANULE / 2) - (uint64_t)smalls * TAG_BYTES;
+}
+
+/* The tags of those that the next call will look at. */
+static void fetch_ahead(struct acre *arena, const struct queue *queue)
+{
+	struct run run = { 0 };
+
+	queue_run(arena, queue, queue->due, &run);
+	for (unsigned n = 0; n < run.count; n++)
+		fetch_to_write(tag_at(arena_base(arena), run.high | run.places[n]));
+}
+
 /*
  * Blocks that are due come into the thread's cache, as far as it has room; the others go back to
  * their owners. Under the lock of its plot. How many.
  */
 static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *queue, bool all)
 {
-	char *base = arena_base(arena);
 	uint64_t places[BATCH_MOST];
 	struct run run = { 0 };
-	uint64_t bytes = 0;
-	uint64_t chunk;
+	uint64_t bytes, chunk;
 	unsigned rest = 0;
-	unsigned n = 0;
 
 	queue_run(arena, queue, queue->due, &run);
-	for (; n < run.count && n < BATCH_MOST - 1; n++) {
-		uint64_t at = run.high | run.places[n];
-		uint64_t small;
-
-		if (n + QUEUE_AHEAD < run.count)
-			__builtin_prefetch(tag_at(base, run.high | run.places[n + QUEUE_AHEAD]), 1);
-		small = small_to_cache(cache, at);
-		bytes += small;
-		if (!small) {
-			bytes += queue_expect(base, at, arena->key);
-			if (!to_cache(cache, at))
-				places[rest++] = waiting_retire(arena, at);
-		}
-	}
-	chunk = queue_leave(arena, queue, n, bytes, all);
+	bytes = run_to_cache(arena, cache, &run, places, &rest);
+	chunk = queue_leave(arena, queue, run.count, bytes, all);
 	if (chunk)
 		places[rest++] = waiting_retire(arena, chunk);
+	fetch_ahead(arena, queue);
 	if (rest)
 		cache_give(cache, places, rest);
 	waiting_left(arena, bytes);
-	return n;
+	return run.count;
 }
 
 unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void *block,
@@ -237,7 +290,7 @@ unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void 
 		lock_take(&plot->lock);
 		done = hand_in(arena, plot, &block, flavor, number, false);
 		/* Acquire, to the release in grace_end(): readers are through with the blocks. */
-		queue_ripen(queue, atomic_load_explicit(&grace->ended, memory_order_acquire));
+		queue_ripen(arena, queue, atomic_load_explicit(&grace->ended, memory_order_acquire));
 		for (unsigned n = 0; queue->freed < queue->due && (all || !n);)
 			n += free_due(arena, cache, queue, all);
 		lock_drop(&plot->lock);

@@ -59,7 +59,7 @@ struct ring {
 	_Atomic uint32_t limit;		/* at this count the thread takes the slow way */
 	/* The thread's alone. */
 	_Atomic uint32_t count;
-	uint64_t bytes;			/* payload of the entries */
+	uint32_t twice;			/* the granules of the entries, twice */
 	uint32_t places[RING_ENTRIES];
 };
 
