@@ -4,7 +4,7 @@
  * Entries are found by key in a hash table of liburcu (cds_lfht), live for a while, and lie in a fixed
  * arena. A writer replaces an entry by a new one, never changes one, and gives the old one to
  * acre_free_rcu(): it's free once all readers are through that may still look at it. When the arena
- * is full, an entry is thrown out for each that can't come in, as a server sheds load.
+ * is full, entries are thrown out, as a server sheds load.
  *
  *	reader: lock, look up, read, unlock          writer: malloc, fill, replace, acre_free_rcu
  *	             |                                                |
@@ -13,15 +13,17 @@
  *	| buckets           |-> entry, entry ...
  *	+---+---+---+---+---+
  *
- *	rcu_cache [READERS [WRITERS [SECONDS [MIB]]]]
+ *	rcu_cache [READERS [WRITERS [ROUNDS [MIB]]]]
  *
- * It's a stress as well: every reader verifies all of an entry's content twice, with other work in
- * between; at the end everything must be free again. Exit status 1 if anything is wrong. Time is
- * counted in rounds of the writers, so that entries end however slow the machine is.
+ * ROUNDS are those of each writer, with 256 updates; or, with an s behind it, seconds. It's a stress
+ * as well: every reader verifies all of an entry's content twice, with other work in between; at the
+ * end everything must be free again. Exit status 1 if anything is wrong. Time is counted in rounds, so
+ * that entries end however slow the machine is.
  *
  * Built with ThreadSanitizer, rcu_order.h tells it the order that liburcu makes.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,6 +48,8 @@
 #define WORDS		6u
 #define TTL		40u		/* rounds that an entry lives */
 #define ROUND		256u		/* updates in a writer's round */
+#define THROWN_OUT	256u		/* keys whose entries go where there's no room */
+#define LOOKS		2000u		/* a reader's, at least */
 #define MOST_THREADS	64u
 
 struct entry {
@@ -71,6 +75,7 @@ static struct acre *arena;
 static struct cds_lfht *table;
 static _Atomic uint64_t rounds;
 static atomic_bool over;
+static unsigned long rounds_each = ULONG_MAX;
 
 static uint64_t mix(uint64_t n)
 {
@@ -130,7 +135,9 @@ static void *read_entries(void *argument)
 	struct worker *worker = argument;
 
 	rcu_register_thread();
-	while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+	for (unsigned looks = 0;
+	     looks < LOOKS || !atomic_load_explicit(&over, memory_order_relaxed);
+	     looks += looks < LOOKS) {
 		uint64_t key = roll(worker) % KEYS;
 		const struct entry *entry;
 
@@ -177,13 +184,17 @@ static bool take_out(uint64_t key, uint64_t round)
 	return done;
 }
 
-/* Memory for an entry; the entries of some keys go for it. */
+/*
+ * Memory for an entry. Where there's none, a number of others go at once: what they leave is free only
+ * after a grace period, which one alone wouldn't be worth.
+ */
 static struct entry *make_room(struct worker *worker)
 {
 	struct entry *entry = acre_malloc(arena, sizeof(*entry));
 
-	for (unsigned i = 0; !entry && i < 64; i++) {
-		worker->counts.thrown_out += take_out(roll(worker) % KEYS, UINT64_MAX);
+	for (unsigned i = 0; !entry && i < 4; i++) {
+		for (unsigned k = 0; k < THROWN_OUT; k++)
+			worker->counts.thrown_out += take_out(roll(worker) % KEYS, UINT64_MAX);
 		entry = acre_malloc(arena, sizeof(*entry));
 	}
 	return entry;
@@ -218,7 +229,8 @@ static void *write_entries(void *argument)
 	struct worker *worker = argument;
 
 	rcu_register_thread();
-	while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+	for (unsigned long left = rounds_each;
+	     left && !atomic_load_explicit(&over, memory_order_relaxed); left--) {
 		uint64_t round = atomic_fetch_add_explicit(&rounds, 1, memory_order_relaxed);
 
 		for (unsigned i = 0; i < ROUND; i++) {
@@ -260,8 +272,16 @@ static int end(void)
 	return acre_destroy(arena) != 0;
 }
 
+static _Noreturn void bad_call(const char *argument)
+{
+	fprintf(stderr, "rcu_cache: '%s': give numbers of readers and writers (up to %u), rounds (or "
+			"seconds, as 10s) and MiB\n", argument, MOST_THREADS);
+	exit(2);
+}
+
+/* Argument i; if *seconds is wanted, it may end in an s, and that is told there. */
 static unsigned long number(int count, char **arguments, int i, unsigned long otherwise,
-			    unsigned long most)
+			    unsigned long most, bool *seconds)
 {
 	char *rest;
 	unsigned long n;
@@ -269,23 +289,48 @@ static unsigned long number(int count, char **arguments, int i, unsigned long ot
 	if (i >= count)
 		return otherwise;
 	n = strtoul(arguments[i], &rest, 10);
-	if (*rest || !n || n > most) {
-		fprintf(stderr, "rcu_cache: '%s': give numbers of readers and writers (up to %u), "
-				"seconds and MiB\n", arguments[i], MOST_THREADS);
-		exit(2);
+	if (seconds && *rest == 's') {
+		*seconds = true;
+		rest++;
 	}
+	if (*rest || !n || n > most)
+		bad_call(arguments[i]);
 	return n;
+}
+
+static void begin(struct worker *workers, unsigned long from, unsigned long to,
+		  void *(*body)(void *))
+{
+	for (unsigned long i = from; i < to; i++) {
+		workers[i].dice = i;
+		if (pthread_create(&workers[i].thread, NULL, body, &workers[i]) != 0) {
+			perror("rcu_cache: no thread");
+			exit(1);
+		}
+	}
+}
+
+static void join(struct worker *workers, unsigned long from, unsigned long to, struct counts *sum)
+{
+	for (unsigned long i = from; i < to; i++) {
+		pthread_join(workers[i].thread, NULL);
+		sum->found += workers[i].counts.found;
+		sum->missed += workers[i].counts.missed;
+		sum->expired += workers[i].counts.expired;
+		sum->stored += workers[i].counts.stored;
+		sum->thrown_out += workers[i].counts.thrown_out;
+	}
 }
 
 int main(int count, char **arguments)
 {
 	static struct worker workers[2 * MOST_THREADS];
-	unsigned long readers = number(count, arguments, 1, 4, MOST_THREADS);
-	unsigned long writers = number(count, arguments, 2, 4, MOST_THREADS);
-	unsigned long seconds = number(count, arguments, 3, 2, 1000000);
-	unsigned long mib = number(count, arguments, 4, 2, 1000000);
+	bool by_time = false;
+	unsigned long readers = number(count, arguments, 1, 4, MOST_THREADS, NULL);
+	unsigned long writers = number(count, arguments, 2, 4, MOST_THREADS, NULL);
+	unsigned long rounds_or_seconds = number(count, arguments, 3, 2000, 1000000, &by_time);
+	unsigned long mib = number(count, arguments, 4, 2, 1000000, NULL);
 	struct counts sum = { 0 };
-	struct timespec pause = { (time_t)seconds, 0 };
 
 	arena = acre_create((size_t)mib << 20, NULL);
 	/* The table is of a size of its own: it needs no thread that would resize it. */
@@ -294,24 +339,17 @@ int main(int count, char **arguments)
 		perror("rcu_cache: no memory");
 		return 1;
 	}
-	for (unsigned long i = 0; i < readers + writers; i++) {
-		workers[i].dice = i;
-		if (pthread_create(&workers[i].thread, NULL,
-				   i < readers ? read_entries : write_entries, &workers[i]) != 0) {
-			perror("rcu_cache: no thread");
-			return 1;
-		}
+	if (!by_time)
+		rounds_each = rounds_or_seconds;
+	begin(workers, 0, readers, read_entries);
+	begin(workers, readers, readers + writers, write_entries);
+	if (by_time) {
+		nanosleep(&(struct timespec){ .tv_sec = (time_t)rounds_or_seconds }, NULL);
+		atomic_store(&over, true);
 	}
-	nanosleep(&pause, NULL);
+	join(workers, readers, readers + writers, &sum);
 	atomic_store(&over, true);
-	for (unsigned long i = 0; i < readers + writers; i++) {
-		pthread_join(workers[i].thread, NULL);
-		sum.found += workers[i].counts.found;
-		sum.missed += workers[i].counts.missed;
-		sum.expired += workers[i].counts.expired;
-		sum.stored += workers[i].counts.stored;
-		sum.thrown_out += workers[i].counts.thrown_out;
-	}
+	join(workers, 0, readers, &sum);
 	printf("found %" PRIu64 ", missed %" PRIu64 ", too old %" PRIu64 "; stored %" PRIu64
 	       ", thrown out %" PRIu64 "\n",
 	       sum.found, sum.missed, sum.expired, sum.stored, sum.thrown_out);

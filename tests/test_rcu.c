@@ -135,7 +135,7 @@ START_TEST(what_waits_is_counted)
 	struct dice dice = dice_from(5);
 
 	hold_worker(arena);
-	for (size_t count = 1; count <= 3000; count++) {
+	for (size_t count = 1; count <= SCALE(3000, 1000); count++) {
 		void *block = acre_malloc(arena, roll_log(&dice, 1, 3000));
 		struct acre_stats before = stats_of(arena);
 		size_t size = acre_usable_size(arena, block);
@@ -413,13 +413,13 @@ START_TEST(a_full_arena_expedites)
 {
 	static void *blocks[100000];
 	struct acre_options options = { .flags = both[_i % 2].flags, .rcu_bytes = GIB };
-	struct acre *arena = new_arena(2 * MIB, &options);
+	struct acre *arena = new_arena(SCALE(2 * MIB, MIB), &options);
 	size_t size = _i / 2 ? 40 : 3000;
 	struct reader reader;
 	void *block = NULL;
 	size_t count;
 
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < SCALE(3, 2); round++) {
 		count = fill_up(arena, blocks, COUNT_OF(blocks), size);
 		ck_assert_uint_ge(count, 100);
 		fill(blocks[0], size, 9);
@@ -444,11 +444,11 @@ static void exhaust_as_reader(void *argument)
 {
 	static void *blocks[100000];
 	const int *kind = argument;
-	struct acre *arena = new_arena(2 * MIB, &both[*kind % 2]);
+	struct acre *arena = new_arena(SCALE(2 * MIB, MIB), &both[*kind % 2]);
 	size_t size = *kind / 2 ? 24 : 1000;
 	size_t count;
 
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < SCALE(3, 1); round++) {
 		rcu_register_thread();
 		rcu_read_lock();
 		count = fill_up(arena, blocks, COUNT_OF(blocks), size);
@@ -477,7 +477,7 @@ static void exhaust_as_reader(void *argument)
 		must(stats_of(arena).free_bytes + stats_of(arena).cached_bytes >= count * size,
 		     "%zu bytes are free", stats_of(arena).free_bytes);
 		end_arena(arena);
-		arena = new_arena(2 * MIB, &both[*kind % 2]);
+		arena = new_arena(SCALE(2 * MIB, MIB), &both[*kind % 2]);
 	}
 	end_arena(arena);
 }

@@ -4,6 +4,8 @@
 set -euo pipefail
 
 build=${ACRE_BUILD:?is the build directory, where the programs lie}
+# Of a writer, with 256 updates each; an entry lives for 40. ACRE_RCU_ROUNDS=30s is half a minute each.
+rounds=${ACRE_RCU_ROUNDS-40}
 tests=0
 failed=0
 log=$(mktemp)
@@ -12,7 +14,7 @@ trap 'rm -f "$log"' EXIT
 for flavor in memb mb bp qsbr; do
 	for mib in 1 16; do
 		status=0
-		timeout 300 "$build/examples/rcu_cache_$flavor" 3 2 1 "$mib" >"$log" 2>&1 </dev/null ||
+		timeout 300 "$build/examples/rcu_cache_$flavor" 3 2 "$rounds" "$mib" >"$log" 2>&1 </dev/null ||
 			status=$?
 		tests=$((tests + 1))
 		# Readers must have found something, or nothing was verified.

@@ -55,7 +55,7 @@ END_TEST
 START_TEST(thousands_of_arenas)
 {
 	static struct acre *many[2500];
-	size_t count = COUNT_OF(many);
+	size_t count = SCALE(COUNT_OF(many), SLAB_RANGES + 100);
 
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < count; i++)
