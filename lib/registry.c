@@ -3,6 +3,8 @@
  */
 #include "registry.h"
 
+#include <string.h>
+
 #include "pages.h"
 #include "report.h"
 
@@ -170,9 +172,9 @@ _Noreturn void registry_foreign(const struct acre *arena, const void *block, con
 					   "allocated elsewhere, or on the stack?");
 	if (home == arena)
 		report_misuse(call, block, "no block begins here: this is the arena's own memory");
-	line_text(&line, "it lies in arena ");
+	line_text(&line, "block of arena ");
 	line_number(&line, home->serial);
-	line_text(&line, ", and was given to arena ");
+	line_text(&line, strcmp(call, "usable_size") == 0 ? " given to arena " : " freed into arena ");
 	line_number(&line, arena->serial);
 	report_misuse(call, block, line.text);
 }

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -249,6 +250,7 @@ struct object {
 
 struct table {
 	struct acre *arena;
+	int rounds;			/* of each writer */
 	struct object *objects[OBJECTS];
 	atomic_bool over;
 	atomic_uint next;
@@ -272,7 +274,7 @@ static void *replace(void *argument)
 	struct dice dice = dice_from(atomic_fetch_add(&table->next, 1));
 
 	rcu_register_thread();
-	for (int i = 0; i < SCALE(100000, 4000); i++) {
+	for (int i = 0; i < table->rounds; i++) {
 		struct object *object = new_object(table->arena, &dice);
 		struct object *old;
 
@@ -309,13 +311,14 @@ static void *read_all(void *argument)
 	return NULL;
 }
 
-START_TEST(readers_and_writers)
+static void read_and_write(struct acre *arena, int rounds)
 {
 	static struct table table;
 	pthread_t readers[2];
 	pthread_t writers[3];
 
-	table.arena = new_arena(64 * MIB, &both[_i]);
+	table.arena = arena;
+	table.rounds = rounds;
 	for (size_t i = 0; i < COUNT_OF(readers); i++)
 		readers[i] = start(read_all, &table);
 	for (size_t i = 0; i < COUNT_OF(writers); i++)
@@ -330,6 +333,84 @@ START_TEST(readers_and_writers)
 		acre_free_rcu(table.arena, table.objects[i]);
 	must_be_done(table.arena);
 	end_arena(table.arena);
+}
+
+START_TEST(readers_and_writers)
+{
+	read_and_write(new_arena(64 * MIB, &both[_i]), SCALE(100000, 4000));
+}
+END_TEST
+
+/*
+ * Each policy and each guard. With ACRE_FILL a block that is freed too early is full of other bytes.
+ */
+#define ALL_GUARDS (ACRE_CANARIES | ACRE_FILL | ACRE_QUARANTINE | ACRE_RANDOM | ACRE_GUARD_PAGES)
+
+static const struct acre_options kinds[] = {
+	{ .policy = ACRE_NEXT_FIT },
+	{ .policy = ACRE_BEST_FIT },
+	{ .policy = ACRE_WORST_FIT },
+	{ .policy = ACRE_BUDDY },
+	{ .policy = ACRE_BUDDY, .flags = ACRE_NO_CACHE },
+	{ .policy = ACRE_GOOD_FIT },
+	{ .fail_at = SIZE_MAX },		/* plots, but empty caches */
+	{ .guards = ACRE_CANARIES },
+	{ .guards = ACRE_FILL },
+	{ .guards = ACRE_QUARANTINE },
+	{ .guards = ACRE_CANARIES, .policy = ACRE_BUDDY },
+	{ .guards = ALL_GUARDS },
+};
+
+static void *hand_in_kinds(void *argument)
+{
+	struct acre *arena = argument;
+	struct dice dice = dice_from(31);
+
+	for (int i = 0; i < 500; i++) {
+		char *block = acre_malloc(arena, roll_log(&dice, 1, 20000));
+
+		must(block, "no room for block %d", i);
+		memset(block, i, acre_usable_size(arena, block));
+		acre_free_rcu(arena, block);
+	}
+	return NULL;
+}
+
+START_TEST(in_each_kind_of_arena)
+{
+	struct acre *arena = new_arena(64 * MIB, &kinds[_i]);
+
+	/* Blocks of all sizes, by a thread that stays and one that goes. */
+	hold_worker(arena);
+	hand_in_kinds(arena);
+	finish(start(hand_in_kinds, arena));
+	ck_assert_uint_ge(stats_of(arena).waiting_blocks, 1000);
+	must_be_sound(arena);
+	must_be_honest(arena);
+	let_worker_go(arena);
+	must_be_done(arena);
+	read_and_write(arena, SCALE(4000, 400));
+}
+END_TEST
+
+/* A chunk for the list of those that wait is no request: the one that's to fail is the caller's. */
+START_TEST(only_requests_are_refused)
+{
+	struct acre_options options = { .fail_at = 2001, .fail_count = 3,
+					.guards = _i / 2 ? ACRE_CANARIES : 0,
+					.flags = both[_i % 2].flags };
+	struct acre *arena = new_arena(16 * MIB, &options);
+
+	hold_worker(arena);
+	for (int i = 1; i <= 4000; i++) {
+		void *block = acre_malloc(arena, 100);
+
+		must(!block == (i >= 2001 && i <= 2003), "request %d", i);
+		acre_free_rcu(arena, block);
+	}
+	let_worker_go(arena);
+	must_be_done(arena);
+	end_arena(arena);
 }
 END_TEST
 
@@ -527,12 +608,12 @@ START_TEST(destroyed_in_the_midst)
 {
 	struct dice dice = dice_from(17);
 
-	for (int i = 0; i < SCALE(100, 20); i++) {
-		struct acre *arena = new_arena(MIB, &both[i % 2]);
+	for (int i = 0; i < SCALE(100, 24); i++) {
+		struct acre *arena = new_arena(MIB, &kinds[i % COUNT_OF(kinds)]);
 		size_t count = roll_log(&dice, 1, 1000);
 
 		for (size_t k = 0; k < count; k++)
-			acre_free_rcu(arena, acre_malloc(arena, 100));
+			acre_free_rcu(arena, acre_malloc(arena, 30 + k % 100));
 		end_arena(arena);
 	}
 }
@@ -751,19 +832,37 @@ static void overwritten(void *argument)
 	acre_rcu_barrier(misuse->arena);
 }
 
+/* Once the grace period is over, a write to it is one after free. */
+static void written_too_late(void *argument)
+{
+	struct misuse *misuse = argument;
+	size_t size = acre_usable_size(misuse->arena, misuse->block);
+	/* Neighbours that stay: no other block becomes one with it. */
+	char *block = acre_malloc(misuse->arena, size);
+	char *behind = acre_malloc(misuse->arena, size);
+
+	acre_free_rcu(misuse->arena, block);
+	acre_rcu_barrier(misuse->arena);
+	block[0] ^= 1;
+	for (int i = 0; i < 10000 && behind; i++)
+		behind = acre_malloc(misuse->arena, size);
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void *misuse);
+	int offset;			/* from misuse.block; -1 = another block */
 } acts[] = {
-	{ "handed in twice", twice },
-	{ "handed in and freed", and_free },
-	{ "handed in and resized", and_resize },
-	{ "freed and handed in", after_free },
-	{ "handed in by two threads", in_two_threads },
-	{ "into a block", inside },
-	{ "another arena's", foreign },
-	{ "handed in by two threads at once", at_once },
-	{ "overwritten while it waits", overwritten },
+	{ "handed in twice", twice, 0 },
+	{ "handed in and freed", and_free, 0 },
+	{ "handed in and resized", and_resize, 0 },
+	{ "freed and handed in", after_free, 0 },
+	{ "handed in by two threads", in_two_threads, 0 },
+	{ "into a block", inside, 16 },
+	{ "another arena's", foreign, 0 },
+	{ "handed in by two threads at once", at_once, 0 },
+	{ "overwritten while it waits", overwritten, 0 },
+	{ "written to when it was free", written_too_late, -1 },
 };
 
 START_TEST(misuse_aborts)
@@ -781,10 +880,52 @@ START_TEST(misuse_aborts)
 			memset(misuse.block, 0x11, sizes[k]);
 			barrier_of(misuse.arena);
 			in_child(&outcome, acts[i].act, &misuse, CHILD_SECONDS);
-			must_abort(&outcome,
-				   misuse.block + (acts[i].act == inside ? 16 : 0), acts[i].name);
+			must_abort(&outcome, acts[i].offset < 0 ? NULL :
+				   misuse.block + acts[i].offset, acts[i].name);
 			end_arena(misuse.arena);
 		}
+}
+END_TEST
+
+/* With guards, also what is behind the request: at the hand-in, and when it's free. */
+static void overflow(void *argument)
+{
+	struct misuse *misuse = argument;
+
+	misuse->block[100] ^= 1;
+	hand_in(misuse);
+}
+
+static void overflow_while_it_waits(void *argument)
+{
+	struct misuse *misuse = argument;
+
+	hold_worker(misuse->arena);
+	hand_in(misuse);
+	misuse->block[100] ^= 1;
+	must(acre_check(misuse->arena) == 1, "acre_check finds nothing");
+	let_worker_go(misuse->arena);
+	acre_rcu_barrier(misuse->arena);
+}
+
+START_TEST(guards_see_what_waits)
+{
+	static void (*const ways[])(void *) = { overflow, overflow_while_it_waits };
+	struct acre_options options = { .guards = ACRE_CANARIES };
+
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		struct misuse misuse = { .arena = new_arena(MIB, &options) };
+		struct outcome outcome;
+
+		acre_free_rcu(misuse.arena, acre_malloc(misuse.arena, 1));
+		barrier_of(misuse.arena);
+		misuse.block = acre_malloc(misuse.arena, 100);
+		in_child(&outcome, ways[i], &misuse, CHILD_SECONDS);
+		must(WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGABRT,
+		     "way %zu isn't caught: %s", i, outcome.text);
+		must(strstr(outcome.text, "past its end"), "way %zu: %s", i, outcome.text);
+		end_arena(misuse.arena);
+	}
 }
 END_TEST
 
@@ -800,6 +941,8 @@ int main(void)
 	tcase_add_loop_test(cases, the_worker_frees, 0, 2);
 	tcase_add_loop_test(cases, a_barrier_covers_all_threads, 0, 2);
 	tcase_add_loop_test(cases, readers_and_writers, 0, 2);
+	tcase_add_loop_test(cases, in_each_kind_of_arena, 0, COUNT_OF(kinds));
+	tcase_add_loop_test(cases, only_requests_are_refused, 0, 4);
 	if (!IS_QSBR)
 		tcase_add_loop_test(cases, the_backlog_is_bounded, 0, 2);
 	tcase_add_loop_test(cases, a_reader_never_waits, 0, 2);
@@ -811,6 +954,7 @@ int main(void)
 	tcase_add_test(cases, the_worker_takes_no_signals);
 	tcase_add_loop_test(cases, fork_in_the_midst, 0, IS_BP ? 6 : 2);
 	tcase_add_loop_test(cases, misuse_aborts, 0, 2);
+	tcase_add_test(cases, guards_see_what_waits);
 	suite_add_tcase(suite, cases);
 
 	return run_suite(suite);

@@ -185,7 +185,7 @@ START_TEST(a_foreign_block_is_named)
 	in_child(&outcome, free_into_the_other, &pair, 20);
 	must_abort(&outcome, pair.block, "a block of another arena");
 	text = strstr(outcome.text, "arena ");
-	must(text && sscanf(text, "arena %lu, and was given to arena %lu", &home, &given) == 2,
+	must(text && sscanf(text, "arena %lu freed into arena %lu", &home, &given) == 2,
 	     "%s", outcome.text);
 	/* Arenas are numbered as they are created. */
 	ck_assert_uint_eq(given, home + 1);
