@@ -25,6 +25,8 @@ static void overflow(size_t size)
 static void write_after_free(size_t size, size_t offset)
 {
 	block = malloc(size);
+	/* A neighbour that stays: fresh land behind a free block bears no stamp. */
+	other = malloc(size);
 	free(block);
 	block[offset] = 'x';
 	/* Until the same memory would come again. */
