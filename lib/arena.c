@@ -19,6 +19,7 @@
 #include "thread.h"
 
 #define CACHE_BYTES	((size_t)1 << 20)
+#define DEPOT_BYTES	((size_t)2 << 20)
 #define CLASS_BYTES	((size_t)16 << 10)
 #define QUARANTINE_BYTES	((size_t)64 << 20)
 #define PLOTS_LEAST	((size_t)1 << 20)	/* a smaller arena has no plots */
@@ -88,11 +89,15 @@ static uint64_t next_serial(void)
 static void size_plots(struct acre *arena, size_t cache_bytes)
 {
 	size_t size = arena->size;
+	struct depot *depot = &arena->depot;
 
 	if (arena->flags & ACRE_NO_CACHE || size < PLOTS_LEAST)
 		return;
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
-	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8;
+	depot->bytes_most = clamp(size / 32, 0, DEPOT_BYTES);
+	depot->share = clamp(arena->cache_bytes / 8 * 3, 0, depot->bytes_most);
+	arena->cache_bytes -= depot->share;
+	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8 - depot->bytes_most;
 	/* Without room in the caches, each request arrives where it's counted. */
 	cache_plan_init(&arena->plan, arena->fail_at ?
 			0 : clamp(arena->cache_bytes / 64, 256, CLASS_BYTES),
@@ -111,7 +116,10 @@ static size_t lay_out_front(struct acre *arena, size_t *index)
 					     arena->plot_reserved * arena->plot_bytes :
 					     arena->size;
 	size_t offset = round_up(sizeof(*arena), BASE_ALIGN);
+	size_t depot = arena->plot_bytes ? depot_size(arena->size) : 0;
 
+	depot_init(arena, offset, depot);
+	offset += depot;
 	arena->commons.end = ceiling / GRANULE - 1;
 	if (arena->mapped) {
 		arena->dirt = offset;
@@ -216,6 +224,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 	if (options->guards)
 		set_guards(arena, options, secret);
 	lock_init(&arena->lock, RANK_COMMONS);
+	lock_init(&arena->depot.lock, RANK_DEPOT);
 	waiting_init(arena, options->rcu_bytes);
 	if (!lay_out(arena))
 		return NULL;
@@ -367,6 +376,7 @@ int acre_destroy(struct acre *arena)
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		lock_end(&plot_at(arena, id)->lock);
 	lock_end(&arena->lock);
+	lock_end(&arena->depot.lock);
 	arena->serial = 0;
 	arena->seal = 0;
 	if (arena->mapped)

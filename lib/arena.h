@@ -5,11 +5,12 @@
  *	+-------------+------+-----------+- - - - - - - - - - - - - -+--------+--------+
  *	| struct acre | maps | index     | the commons               | plot 2 | plot 1 |
  *	+-------------+------+-----------+- - - - - - - - - - - - - -+--------+--------+
- *	                dirt.h  fit.h     both committed as the commons grow
+ *	  depot.h's     dirt.h  fit.h     both committed as the commons grow
+ *	  array behind it
  *
  * Everything refers to everything else by offsets from base, but for the caches, each of which
- * belongs to one thread of one process, what waits for a grace period there (waiting.h), and the
- * list of the process's arenas.
+ * belongs to one thread of one process, the depot between them, what waits for a grace period
+ * (waiting.h), and the list of the process's arenas.
  *
  * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones
  * take the end of the commons while it's free, so they never cut the free range.
@@ -22,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "depot.h"
 #include "heap.h"
 #include "lock.h"
 #include "sizes.h"
@@ -74,7 +76,7 @@ struct acre {
 	size_t dirt;			/* byte offset of the map of touched pages; 0 = none */
 	size_t seams;			/* and of where moved pages begin and end */
 	size_t plot_bytes;		/* of a plot's slab; 0 = no plots */
-	size_t cache_bytes;		/* most bytes in one cache */
+	size_t cache_bytes;		/* most bytes in one cache; its share in the depot is apart */
 	size_t caches_bytes;		/* and in all together */
 	uint64_t plot_most;		/* granules: a plot's largest block */
 	uint64_t lease_least;		/* granules */
@@ -100,6 +102,7 @@ struct acre {
 	uint64_t leases;
 	uint64_t lease_granules;
 
+	struct depot depot;
 	/* Under waiting_lock. */
 	struct lock waiting_lock;
 	struct queue queues[FLAVORS];	/* what threads without a plot handed in */

@@ -16,15 +16,16 @@
 #include "report.h"
 
 #define PATIENCE	32u
+#define PATIENCE_DEPOT	4u
 
 static char *base_of(const struct cache *cache)
 {
 	return arena_base(cache->arena);
 }
 
-static uint32_t owner_of(const struct cache *cache, uint64_t place)
+static uint32_t owner_of(const struct acre *arena, uint64_t place)
 {
-	return tag_plot(tag_at(base_of(cache), place));
+	return tag_plot(tag_at(arena_base(arena), place));
 }
 
 /* Cached blocks of another plot go home: under its lock if that's to be had, else by post. */
@@ -68,23 +69,21 @@ static void send_to_commons(struct acre *arena, const uint64_t *places, unsigned
 	lock_drop(&arena->lock);
 }
 
-void cache_give(struct cache *cache, uint64_t *places, unsigned count)
+void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count)
 {
-	struct acre *arena = cache->arena;
-
 	while (count) {
-		uint32_t owner = owner_of(cache, places[0]);
+		uint32_t owner = owner_of(arena, places[0]);
 		unsigned same = 1;
 
 		for (unsigned i = 1; i < count; i++)
-			if (owner_of(cache, places[i]) == owner) {
+			if (owner_of(arena, places[i]) == owner) {
 				uint64_t place = places[i];
 
 				places[i] = places[same];
 				places[same++] = place;
 			}
-		if (owner == cache->plot->id)
-			plot_give(arena, cache->plot, places, same);
+		if (own && owner == own->id)
+			plot_give(arena, own, places, same);
 		else if (owner > plots_made(arena))
 			heap_unexpected(arena_base(arena), places[0], arena->key);
 		else if (owner)
@@ -97,11 +96,12 @@ void cache_give(struct cache *cache, uint64_t *places, unsigned count)
 }
 
 /* Aborts with a line: a cached block isn't as it was when it was freed. */
-static _Noreturn void written_to(const struct cache *cache, const void *block)
+static _Noreturn void written_to(const struct acre *arena, const void *block)
 {
+	char *base = arena_base(arena);
 	const struct tag *tag = tag_of(block);
 
-	if (!tag_sound(base_of(cache), place_of(base_of(cache), block), cache->arena->key))
+	if (!tag_sound(base, place_of(base, block), arena->key))
 		report_misuse("malloc", block,
 			      "its tag was overwritten while it was free; look for a write past "
 			      "the end of the block before");
@@ -111,27 +111,106 @@ static _Noreturn void written_to(const struct cache *cache, const void *block)
 				 "it was freed twice, by two threads");
 }
 
+/* Cached blocks, at most BATCH_MOST, become places to give back: if they're as they were freed. */
+static void verify(const struct acre *arena, void *const *blocks, unsigned count, uint64_t *places)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (!stamped(blocks[i], tag_face(tag_of(blocks[i]))))
+			written_to(arena, blocks[i]);
+		places[i] = place_of(arena_base(arena), blocks[i]);
+	}
+}
+
+/* The oldest blocks of a bin: its thread alone looks at entries, but for who salvages them. */
+static void **oldest_of(struct cache *cache, unsigned class)
+{
+	return (void **)(bin_bottom(cache, class) + 1);
+}
+
+/* The oldest count blocks of a bin have gone elsewhere. */
+static void drop_oldest(struct cache *cache, unsigned class, unsigned count)
+{
+	entry *oldest = bin_bottom(cache, class) + 1;
+	unsigned left = bin_count(cache, class) - count;
+
+	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
+	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
+}
+
 /*
  * The oldest count blocks of a bin go back. All of it under the lock of the cache's plot, so that
  * fork, which holds it, finds every block in the bin, in a heap or in an inbox.
  */
 static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 {
-	entry *oldest = bin_bottom(cache, class) + 1;
-	unsigned left = bin_count(cache, class) - count;
 	uint64_t places[BATCH_MOST];
 
-	for (unsigned i = 0; i < count; i++) {
-		void *block = bin_load(oldest + i);
+	verify(cache->arena, oldest_of(cache, class), count, places);
+	drop_oldest(cache, class, count);
+	cache_give(cache->arena, cache->plot, places, count);
+}
 
-		if (!stamped(block, tag_face(tag_of(block))))
-			written_to(cache, block);
-		places[i] = place_of(base_of(cache), block);
-	}
-	/* Nobody else looks at entries, but for who salvages them, under the lock. */
-	memmove((void *)oldest, (void *)(oldest + count), left * sizeof(*oldest));
-	atomic_store_explicit(&cache->bins[class].top, oldest + left - 1, memory_order_relaxed);
-	cache_give(cache, places, count);
+/* Takes a chunk of another class than this (0 = of any) home; under the depot's lock. */
+static bool evict(struct acre *arena, struct plot *own, unsigned but)
+{
+	void *blocks[DEPOT_CHUNK];
+	uint64_t places[DEPOT_CHUNK];
+	unsigned count = depot_evict(arena, but, blocks);
+
+	verify(arena, blocks, count, places);
+	if (own)
+		lock_take(&own->lock);
+	cache_give(arena, own, places, count);
+	if (own)
+		lock_drop(&own->lock);
+	return count;
+}
+
+/*
+ * Puts up to count of the oldest blocks of a bin into the depot; the number put. All of it under the
+ * depot's lock, for fork's sake again.
+ */
+static unsigned park(struct cache *cache, unsigned class, unsigned count)
+{
+	struct acre *arena = cache->arena;
+	unsigned parked;
+
+	if (!arena->depot.chunks || !lock_try(&arena->depot.lock))
+		return 0;
+	parked = depot_put(arena, class, oldest_of(cache, class), count);
+	drop_oldest(cache, class, parked);
+	/* What fills the depot may be nobody's need any more. */
+	if (!parked && ++arena->depot.denied % PATIENCE_DEPOT == 0)
+		evict(arena, cache->plot, class);
+	lock_drop(&arena->depot.lock);
+	return parked;
+}
+
+/* Fills an empty bin from the depot, with `want` blocks at most; the number had. */
+static unsigned fetch(struct cache *cache, unsigned class, unsigned want)
+{
+	struct acre *arena = cache->arena;
+	entry *bottom = bin_bottom(cache, class);
+	unsigned had;
+
+	/* A look without the lock, which may err either way. */
+	if (!want || !depot_has(arena, class) || !lock_try(&arena->depot.lock))
+		return 0;
+	had = depot_get(arena, class, oldest_of(cache, class), want);
+	/* Release: as in bin_push(). */
+	atomic_store_explicit(&cache->bins[class].top, bottom + had, memory_order_release);
+	lock_drop(&arena->depot.lock);
+	return had;
+}
+
+void cache_flush_depot(struct acre *arena)
+{
+	if (!arena->depot.chunks)
+		return;
+	lock_take(&arena->depot.lock);
+	while (evict(arena, NULL, 0))
+		;
+	lock_drop(&arena->depot.lock);
 }
 
 /* All but the newest blocks of a bin go back; under the lock of the cache's plot. */
@@ -198,10 +277,17 @@ void *cache_refill(struct cache *cache, unsigned class)
 	unsigned want, had;
 
 	if (bin_count(cache, class))
-		written_to(cache, bin_block(cache, class, bin_count(cache, class)));
+		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
 	widen(cache, class);
 	want = (bin_limit(cache, class) + 1) / 2;
 	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
+	if (fetch(cache, class, bin_limit(cache, class) ? want : 0)) {
+		void *block = bin_pop(bin);
+
+		if (!block)
+			written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
+		return block;
+	}
 	lock_take(&plot->lock);
 	plot_drain(cache->arena, plot);
 	had = plot_take_run(cache->arena, plot, size, want, places);
@@ -229,7 +315,8 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 
 	if (bin_top(bin) == bin->limit)
 		widen(cache, class);
-	if (bin_top(bin) == bin->limit && bin_limit(cache, class) > 1) {
+	if (bin_top(bin) == bin->limit && bin_limit(cache, class) > 1 &&
+	    !park(cache, class, (bin_limit(cache, class) + 3) / 4)) {
 		lock_take(&cache->plot->lock);
 		give_oldest(cache, class, (bin_limit(cache, class) + 3) / 4);
 		plot_drain(cache->arena, cache->plot);
@@ -242,23 +329,27 @@ bool cache_keep(struct cache *cache, void *block, unsigned class)
 	return true;
 }
 
+void cache_leave(struct cache *cache)
+{
+	struct acre *arena = cache->arena;
+
+	depot_threads(arena, -1);
+	for (unsigned c = 1; c < CLASSES; c++)
+		park(cache, c, bin_count(cache, c));
+	cache_flush(cache);
+	if (!depot_over(arena))
+		return;
+	lock_take(&arena->depot.lock);
+	while (depot_over(arena) && evict(arena, NULL, 0))
+		;
+	lock_drop(&arena->depot.lock);
+}
+
 void cache_flush(struct cache *cache)
 {
 	lock_take(&cache->plot->lock);
 	empty(cache);
 	lock_drop(&cache->plot->lock);
-}
-
-/* A block that a cache held, if it's still whole and nobody's. */
-static bool salvageable(struct acre *arena, void *block)
-{
-	char *base = arena_base(arena);
-	uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
-
-	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
-		return false;
-	return tag_state(tag_of(block)) == TAG_CACHED &&
-	       tag_sound(base, place_of(base, block), arena->key);
 }
 
 void cache_salvage(struct cache *cache)
@@ -274,8 +365,8 @@ void cache_salvage(struct cache *cache)
 			void *block = bin_block(cache, c, n);
 			uint64_t at = place_of(base_of(cache), block);
 
-			if (salvageable(arena, block))
-				cache_give(cache, &at, 1);
+			if (depot_fits(arena, block))
+				cache_give(arena, cache->plot, &at, 1);
 		}
 	cache_reset(cache);
 }
@@ -291,27 +382,12 @@ void cache_count(const struct cache *cache, size_t *blocks, size_t *bytes)
 	}
 }
 
-static int check_entry(struct cache *cache, void *block, uint64_t granules)
-{
-	struct line line = { 0 };
-	const struct tag *tag = tag_of(block);
-
-	if (salvageable(cache->arena, block) && tag_size(tag) == granules)
-		return 0;
-	line_text(&line, "check: block ");
-	line_address(&line, block);
-	line_text(&line, ": its tag isn't that of a cached block, but a cache holds it");
-	report(&line);
-	return 1;
-}
-
 int cache_check(struct cache *cache)
 {
 	int faults = 0;
 
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--)
-			faults += check_entry(cache, bin_block(cache, c, n),
-					      cache->arena->plan.granules[c]);
+			faults += depot_fault(cache->arena, c, bin_block(cache, c, n));
 	return faults;
 }

@@ -14,9 +14,10 @@
  * Limits start low and double with use; their sum, in bytes, is what the cache may hold, and it
  * never exceeds the arena's cache_bytes. So the fast paths count nothing.
  *
- * A bin takes blocks of any plot and of the commons, and hands them out again as they are. Those
- * that it gives back go home to their owners, in batches: to a plot under its lock if that's to be
- * had at once, else through its inbox; to the commons under their lock.
+ * A bin takes blocks of any plot and of the commons, and hands them out again as they are. What it
+ * has too much of goes to the depot (depot.h), for the next bin of the class that runs empty. Where
+ * the depot is full, blocks go home to their owners, in batches: to a plot under its lock if that's
+ * to be had at once, else through its inbox; to the commons under their lock.
  *
  * A cache is used by its thread alone, and its fast paths take no lock and do no atomic
  * read-modify-write. Two others look at it: acre_stats() reads the tops; and where the thread is
@@ -263,11 +264,20 @@ void *cache_refill(struct cache *cache, unsigned class);
 /* Puts a verified block of just the class's size; false if the cache can't hold it. */
 bool cache_keep(struct cache *cache, void *block, unsigned class);
 
-/* Cached blocks go back, owner by owner; under the lock of the cache's plot, whoever holds it. */
-void cache_give(struct cache *cache, uint64_t *places, unsigned count);
+/* Cached blocks go back, owner by owner; under the lock of this plot, if any. */
+void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count);
 
 /* Gives back all that the cache holds. */
 void cache_flush(struct cache *cache);
+
+/*
+ * The thread is leaving: the depot gets what it has room for without this thread, and the heaps the
+ * rest.
+ */
+void cache_leave(struct cache *cache);
+
+/* Gives back all that the depot holds. */
+void cache_flush_depot(struct acre *arena);
 
 /* Gives back what the cache of a thread that's gone held. Under the plot's lock. */
 void cache_salvage(struct cache *cache);

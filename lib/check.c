@@ -48,6 +48,9 @@ int acre_check(struct acre *arena)
 		faults += waiting_check(arena, plot);
 		lock_drop(&plot->lock);
 	}
+	lock_take(&arena->depot.lock);
+	faults += depot_check(arena);
+	lock_drop(&arena->depot.lock);
 	lock_take(&arena->waiting_lock);
 	faults += waiting_check(arena, NULL);
 	lock_drop(&arena->waiting_lock);

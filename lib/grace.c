@@ -31,7 +31,7 @@ static bool free_from_plot(struct acre *arena, struct plot *plot, struct queue *
 	for (unsigned i = 0; i < n; i++)
 		waiting_retire(arena, places[i]);
 	if (n)
-		cache_give(&plot->cache, places, n);
+		cache_give(arena, plot, places, n);
 	waiting_left(arena, bytes - queue->bytes);
 	return n != 0;
 }

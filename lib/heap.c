@@ -97,13 +97,6 @@ static void cut_free(char *base, struct heap *heap, uint64_t at, uint64_t to)
 	mark_free(base, heap, to, rest);
 }
 
-static bool is_state(enum tag_state state)
-{
-	return state == TAG_LIVE || state == TAG_CACHED || state == TAG_FREE ||
-	       state == TAG_LEASE || state == TAG_WAITING || state == TAG_STRAY ||
-	       state == TAG_END;
-}
-
 /*
  * The size of the free block behind [at, at + size); 0 if that one isn't free. Its tag is what an
  * overflow of this one hits first.
@@ -112,7 +105,7 @@ static uint64_t free_behind(char *base, const struct heap *heap, uint64_t at, ui
 {
 	const struct tag *next = next_tag(base, at, size);
 
-	if (!is_state(tag_state(next)) || !tag_sound(base, at + size, heap->key))
+	if (!tag_sound(base, at + size, heap->key))
 		overwritten(base, heap, at, size,
 			    "the tag behind it was overwritten; look for a write past its end");
 	return tag_state(next) == TAG_FREE ? tag_size(next) : 0;

@@ -85,6 +85,8 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	uint64_t end;
 
 	*stats = (struct acre_stats){ .size = arena->size };
+	/* So nothing goes from the depot to a cache that was counted before, nor back. */
+	lock_take(&arena->depot.lock);
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		add_plot(arena, plot_at(arena, id), &sums, stats, &cached_blocks);
 	lock_take(&arena->waiting_lock);
@@ -96,6 +98,9 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	sums.blocks += arena->commons.blocks - arena->leases;
 	stats->leases = arena->leases;
 	cached_blocks += arena->guard.blocks;
+	cached_blocks += atomic_load_explicit(&arena->depot.blocks, memory_order_relaxed);
+	stats->cached_bytes += atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed);
+	lock_drop(&arena->depot.lock);
 	stats->cached_bytes += arena->guard.bytes;
 	end = arena->commons.end;
 	lock_drop(&arena->lock);

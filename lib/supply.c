@@ -49,6 +49,7 @@ void supply_reclaim(struct acre *arena, struct cache *cache)
 {
 	if (cache->plot)
 		cache_flush(cache);
+	cache_flush_depot(arena);
 	plot_reap(arena);
 	/* All of this first, since a cache may hold blocks of any plot. */
 	for (uint32_t id = 1; id <= plots_made(arena); id++) {
@@ -115,6 +116,7 @@ void *supply_refuse(struct acre *arena, struct cache *cache)
 {
 	if (cache->plot)
 		cache_flush(cache);
+	cache_flush_depot(arena);
 	atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
 	errno = ENOMEM;
 	return NULL;

@@ -4,7 +4,7 @@
  *	1  the class's bin is refilled from the plot             (small and middle sizes)
  *	2  the plot: its inbox, its leases, another lease        (up to a plot's largest block)
  *	3  the commons
- *	4  reclaim: the thread's own cache, those of threads that are gone, the inboxes of all
+ *	4  reclaim: the thread's own cache, the depot, those of threads that are gone, the inboxes of all
  *	   plots, wholly free leases; then 2 and 3 again
  *	5  free blocks in the leases of other plots
  *	6  what waits for a grace period is hurried up (waiting.h), if there is any; then 2 to 5 again
@@ -31,7 +31,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 /* Whether this request is one that acre_options.fail_at says to refuse. */
 bool supply_fails(struct acre *arena);
 
-/* Step 7: empties the cache, counts a refusal, sets errno to ENOMEM, and returns NULL. */
+/* Step 7: empties the cache and the depot, counts a refusal, sets errno to ENOMEM, and returns NULL. */
 void *supply_refuse(struct acre *arena, struct cache *cache);
 
 /* Step 4. cache may be cache_none. */

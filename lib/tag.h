@@ -234,12 +234,20 @@ static inline void tag_write(char *base, uint64_t at, uint64_t granules, enum ta
 	tag_set_span(tag, (uint32_t)granules << 1 | prev_free);
 }
 
-/* Whether the tag's check bits agree with its address and size. */
+static inline bool is_state(enum tag_state state)
+{
+	return state == TAG_LIVE || state == TAG_CACHED || state == TAG_FREE ||
+	       state == TAG_LEASE || state == TAG_WAITING || state == TAG_STRAY ||
+	       state == TAG_END;
+}
+
+/* Whether the tag has a state, and check bits that agree with its address and size. */
 static inline bool tag_sound(char *base, uint64_t at, uint32_t key)
 {
 	struct tag *tag = tag_at(base, at);
 
-	return (tag_face(tag) & FACE_CHECK) == tag_hash(at, tag_size(tag), key);
+	return is_state(tag_state(tag)) &&
+	       (tag_face(tag) & FACE_CHECK) == tag_hash(at, tag_size(tag), key);
 }
 
 /* The footer of the block that ends before place `at`: its size, if it's free. */

@@ -129,8 +129,10 @@ void plot_reap(struct acre *arena)
 			plot->orphan = true;
 		}
 		lock_drop(&plot->lock);
-		if (gone)
+		if (gone) {
+			depot_threads(arena, -1);
 			make_idle(arena, plot);
+		}
 	}
 }
 
@@ -194,6 +196,7 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 	atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
 	lock_drop(&plot->lock);
+	depot_threads(arena, 1);
 	return plot;
 }
 
@@ -201,7 +204,7 @@ void plot_leave(struct plot *plot)
 {
 	struct acre *arena = plot->cache.arena;
 
-	cache_flush(&plot->cache);
+	cache_leave(&plot->cache);
 	lock_take(&plot->lock);
 	atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 	plot_drain(arena, plot);

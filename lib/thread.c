@@ -110,6 +110,7 @@ static void lock_arena(struct acre *arena)
 {
 	uint32_t locked = 0;
 
+	lock_seize(&arena->depot.lock);
 	lock_seize(&arena->waiting_lock);
 	for (;;) {
 		while (locked < plots_made(arena))
@@ -130,6 +131,7 @@ static void unlock_arena(struct acre *arena)
 	for (uint32_t id = arena->plots_seized; id; id--)
 		lock_yield(&plot_at(arena, id)->lock);
 	lock_yield(&arena->waiting_lock);
+	lock_yield(&arena->depot.lock);
 }
 
 /*
@@ -155,6 +157,8 @@ static void orphan_plots(struct acre *arena)
 					      memory_order_relaxed);
 			continue;
 		}
+		if (atomic_load_explicit(&plot->holder, memory_order_relaxed))
+			depot_threads(arena, -1);
 		atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 		plot->orphan = true;
 		plot->next_idle = arena->idle_plot;

@@ -263,7 +263,7 @@ static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *
 		places[rest++] = waiting_retire(arena, chunk);
 	fetch_ahead(arena, queue);
 	if (rest)
-		cache_give(cache, places, rest);
+		cache_give(arena, cache->plot, places, rest);
 	waiting_left(arena, bytes);
 	return run.count;
 }

@@ -31,6 +31,9 @@ static void inherit(struct actor *actor)
 {
 	struct piece pieces[12];
 
+	/* Now and then long enough for the plot to be left. */
+	for (size_t i = roll_between(&actor->dice, 0, 200); i; i--)
+		schedule_pause();
 	for (unsigned i = 0; i < COUNT_OF(pieces); i++)
 		make(stage.arena, &pieces[i], small_size(&actor->dice), &actor->dice);
 	stage.seen += thread_held(stage.arena)->plot->id == 1;
