@@ -49,7 +49,7 @@
 #define TTL		40u		/* rounds that an entry lives */
 #define ROUND		256u		/* updates in a writer's round */
 #define THROWN_OUT	256u		/* keys whose entries go where there's no room */
-#define LOOKS		2000u		/* a reader's, at least */
+#define LOOKS		2000u		/* a reader's, when the writers are through */
 #define MOST_THREADS	64u
 
 struct entry {
@@ -135,9 +135,8 @@ static void *read_entries(void *argument)
 	struct worker *worker = argument;
 
 	rcu_register_thread();
-	for (unsigned looks = 0;
-	     looks < LOOKS || !atomic_load_explicit(&over, memory_order_relaxed);
-	     looks += looks < LOOKS) {
+	for (unsigned left = LOOKS; left;
+	     left -= atomic_load_explicit(&over, memory_order_relaxed)) {
 		uint64_t key = roll(worker) % KEYS;
 		const struct entry *entry;
 

@@ -10,8 +10,13 @@
 static void interfere(const volatile void *at);
 static const volatile void *interfere_at;
 
+#ifdef __clang__
+#define LOAD __c11_atomic_load
+#else
+#define LOAD __atomic_load_n
+#endif
 #undef atomic_load_explicit
-#define atomic_load_explicit(at, order) __extension__({ interfere(at); *(at); })
+#define atomic_load_explicit(at, order) __extension__({ interfere(at); LOAD(at, order); })
 #include "registry.c"
 
 #include <unistd.h>
