@@ -9,10 +9,10 @@
  *	call		malloc, and call_rcu with free; an object has an rcu_head more
  *	defer		malloc, and defer_rcu with free
  *
- * KIB are acre_options.rcu_bytes. A producer puts a new object in the place of an old one, in a table of its own with SLOTS of them,
- * and retires the old one. Readers look at objects of all tables meanwhile, in read-side sections. In
- * the end all must be free. The CPU time is that of the whole process, less the readers': so the
- * threads that wait for grace periods and free are in it.
+ * KIB are acre_options.rcu_bytes. A producer puts a new object in the place of an old one, in a table
+ * of its own with SLOTS of them, and retires the old one. Readers look at objects of all tables
+ * meanwhile, in read-side sections. In the end all must be free. The CPU time is that of the whole
+ * process, less the readers': so the threads that wait for grace periods and free are in it.
  */
 #include <inttypes.h>
 #include <pthread.h>

@@ -26,24 +26,19 @@
  * the object. To chain the blocks themselves isn't possible while readers look at them: the payload
  * must stay as it is. The tag is ours, but of its 64 bits 36 are the size, which whoever walks the
  * heap needs, one is written by the neighbour, 8 are the state, 11 the owner; a link of the 8 check
- * bits that remain would reach 2 KiB. So it's an array: places of 4 bytes, in chunks of at most 4
- * KiB, which come and go with what waits. A bit for each granule of the arena would be 8 bytes for
- * 1 KiB in use, and its words shared by threads. To find blocks by their tags' state alone, with a
- * walk through all heaps, costs nothing until then; it's what's done when there's no room for a
- * chunk (strays, waiting.h).
+ * bits that remain would reach 2 KiB. And who follows a list through blocks that have grown cold
+ * waits for memory at each of them. So it's an array, of which the next ones can be fetched ahead:
+ * places of 4 bytes, in chunks of at most 4 KiB, which come and go with what waits. A bit for each
+ * granule of the arena would be 8 bytes for 1 KiB in use, and its words shared by threads. To find
+ * blocks by their tags' state alone, with a walk through all heaps, costs nothing until then; it's
+ * what's done when there's no room for a chunk (strays, waiting.h).
  *
- * Who waits for whom. An allocation that finds nothing, and a hand-in beyond rcu_bytes, wait for the
- * worker, and for a second at most: the caller may hold a lock that a reader waits for, and then
- * no grace period ends. While one goes on that somebody has waited for in vain, nobody else does.
- * In a read-side section they don't wait at all. With qsbr a thread that's
- * online counts as in one, since only it knows when it holds no reference. Barrier and destroy are
- * asked to wait: for them a thread that is online only goes offline.
- *
- * Fork. A child in which liburcu's locks are held by a thread that isn't there can't use RCU again.
- * So nobody of this library shall be in synchronize_rcu() at a fork: `gate` counts who is, keeps
- * others out, and the fork handler waits, again for no longer than a second. Exception: where
- * liburcu-bp's own handler has been called before this one, it holds the lock that the worker may
- * be waiting for, and nothing needs to be done. It has blocked all signals by then.
+ * Who waits for whom. An allocation that finds nothing, and a hand-in beyond rcu_bytes, wait for
+ * the worker, and for a second at most: the caller may hold a lock that a reader waits for, and
+ * then no grace period ends. While one goes on that somebody has waited for in vain, nobody else
+ * does. In a read-side section they don't wait at all. With qsbr a thread that's online counts as
+ * in one, since only it knows when it holds no reference. Barrier and destroy are asked to wait:
+ * for them a thread that is online only goes offline.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -57,6 +52,7 @@
 
 #include "arena.h"
 #include "cache.h"
+#include "gate.h"
 #include "plot.h"
 #include "private.h"
 #include "report.h"
@@ -64,7 +60,6 @@
 
 #define PUBLIC		__attribute__((visibility("default")))
 #define PERIOD_MS	10u	/* between grace periods, where nothing calls */
-#define PATIENCE_MS	1000u
 #define STACK_BYTES	((size_t)256 << 10)
 
 /* grace.state */
@@ -80,13 +75,6 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 
 /* Each has a number, for good. */
 static flavor _Atomic flavors[FLAVORS];
-
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	unsigned inside;	/* threads in a grace period */
-	unsigned forks;		/* threads that are about to fork: nobody comes in */
-} gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
 
 /* In here already: what liburcu calls may allocate, and find the arena full. */
 static _Thread_local bool expediting;
@@ -139,23 +127,6 @@ static void wake(_Atomic uint32_t *word, int sleepers)
 /*
  * Grace periods.
  */
-static void enter_gate(void)
-{
-	pthread_mutex_lock(&gate.mutex);
-	while (gate.forks)
-		pthread_cond_wait(&gate.changed, &gate.mutex);
-	gate.inside++;
-	pthread_mutex_unlock(&gate.mutex);
-}
-
-static void leave_gate(void)
-{
-	pthread_mutex_lock(&gate.mutex);
-	gate.inside--;
-	pthread_cond_broadcast(&gate.changed);
-	pthread_mutex_unlock(&gate.mutex);
-}
-
 /* A grace period, and what it makes due is free by its end if that's wanted. */
 static void pass_grace_period(struct acre *arena, uint32_t number, bool free)
 {
@@ -163,7 +134,7 @@ static void pass_grace_period(struct acre *arena, uint32_t number, bool free)
 	flavor rcu = flavor_at(number);
 	uint64_t begun;
 
-	enter_gate();
+	gate_enter();
 	pthread_mutex_lock(&grace->turn);
 	begun = acre_private_grace_begin(arena, number);
 	rcu->update_synchronize_rcu();
@@ -178,7 +149,7 @@ static void pass_grace_period(struct acre *arena, uint32_t number, bool free)
 		wake(&grace->freed, INT32_MAX);
 	}
 	pthread_mutex_unlock(&grace->turn);
-	leave_gate();
+	gate_leave();
 }
 
 /*
@@ -404,7 +375,7 @@ static const struct waiting_hooks hooks = { expedite, end };
  * Fork.
  */
 
-/* Whether grace periods can end while the thread waits for them. */
+/* Whether grace periods can end while a thread that forks waits for them. */
 static bool may_wait_at_fork(void)
 {
 	for (unsigned f = 0; f < FLAVORS; f++) {
@@ -416,44 +387,9 @@ static bool may_wait_at_fork(void)
 	return true;
 }
 
-static void before_fork(void)
-{
-	struct timespec deadline;
-	int status = 0;
-	bool wait;
-
-	pthread_mutex_lock(&gate.mutex);
-	gate.forks++;
-	wait = gate.inside != 0;
-	pthread_mutex_unlock(&gate.mutex);
-	/* Without the mutex, since bp may register the thread, and take a lock for that. */
-	wait = wait && may_wait_at_fork();
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += PATIENCE_MS / 1000;
-	pthread_mutex_lock(&gate.mutex);
-	while (wait && gate.inside && !status)
-		status = pthread_cond_timedwait(&gate.changed, &gate.mutex, &deadline);
-	/* The mutex stays with this thread until the fork is over. */
-}
-
-static void after_fork_parent(void)
-{
-	gate.forks--;
-	pthread_cond_broadcast(&gate.changed);
-	pthread_mutex_unlock(&gate.mutex);
-}
-
-static void after_fork_child(void)
-{
-	gate.inside = 0;
-	gate.forks = 0;
-	pthread_mutex_init(&gate.mutex, NULL);
-	pthread_cond_init(&gate.changed, NULL);
-}
-
 static void set_up(void)
 {
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	gate_set_up(may_wait_at_fork);
 }
 
 /* The first use of an arena with a flavour. */

@@ -201,9 +201,9 @@ static bool to_cache(struct cache *cache, uint64_t at)
 	       bin_put(&cache->bins[class], block, face);
 }
 
-/* Any other one, or one without room there: it may have to go home, then it's among places. Its bytes. */
-static uint64_t other_to_cache(struct acre *arena, struct cache *cache, uint64_t at, uint64_t *places,
-			       unsigned *rest)
+/* Any other one, or one without room there: where it has to go home, it's among places. Its bytes. */
+static uint64_t other_to_cache(struct acre *arena, struct cache *cache, uint64_t at,
+			       uint64_t *places, unsigned *rest)
 {
 	uint64_t bytes = queue_expect(arena_base(arena), at, arena->key);
 
@@ -320,7 +320,7 @@ unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void 
 
 void waiting_count(struct acre *arena, const struct plot *plot, size_t *blocks, size_t *bytes)
 {
-	/* Acquire, to the release in waiting_push(): the entries. */
+	/* Acquire, to the release of a push: the entries. */
 	uint32_t count = atomic_load_explicit(&plot->ring.count, memory_order_acquire);
 
 	for (uint32_t i = plot->ring.taken; i < count; i++) {

@@ -20,9 +20,10 @@
  *
  * What's due goes to the cache of the thread that hands in more, 63 blocks for each 64; if a thread
  * doesn't fetch what is due, as when it sleeps, a later grace period's beginning gives that back to
- * its owners. A thread without a plot, as in an
- * arena without caches, uses a queue of the arena, under a lock of its own, which precedes those of
- * the plots.
+ * its owners. A thread without a plot, as in an arena without caches or with guards, uses a queue of
+ * the arena, under a lock of its own, which precedes those of the plots. With guards, such a block
+ * keeps its record and canary, goes into the quarantine when it's due, and a chunk of the queue has
+ * them too.
  *
  * A full arena has no room for a chunk of a queue. Then blocks become strays: TAG_STRAY, in no list,
  * but counted. When a grace period has passed since the last of them, a sweep through all heaps
