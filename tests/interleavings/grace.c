@@ -21,6 +21,7 @@ static const struct rcu_flavor_struct flavor = { .read_ongoing = no };
 
 static struct piece slots[SLOTS];
 static unsigned sections[READERS];
+static unsigned drowsy;		/* how often the worker found nothing to do */
 
 /* A piece is in two minds while it's read: it must stay as it was when the section began. */
 static void read_slots(struct actor *actor)
@@ -44,17 +45,34 @@ static void read_slots(struct actor *actor)
 	}
 }
 
+static void replace_one(struct actor *actor, size_t size)
+{
+	struct piece *slot = &slots[roll(&actor->dice) % SLOTS];
+	struct piece fresh, old;
+
+	make(stage.arena, &fresh, size, &actor->dice);
+	old = *slot;
+	*slot = fresh;
+	acre_free_rcu_flavor(stage.arena, old.block, &flavor);
+}
+
+/* Until the worker is about to fall asleep; the other one's blocks may keep it awake. */
+static void let_worker_rest(void)
+{
+	unsigned before = drowsy;
+
+	for (unsigned i = 0; i < 200 && drowsy == before; i++)
+		schedule_pause();
+}
+
 static void replace_slots(struct actor *actor)
 {
-	for (unsigned i = 0; i < 150; i++) {
-		struct piece *slot = &slots[roll(&actor->dice) % SLOTS];
-		struct piece fresh, old;
-		size_t size = i % 30 ? roll_between(&actor->dice, 8, 60) : 3000;
-
-		make(stage.arena, &fresh, size, &actor->dice);
-		old = *slot;
-		*slot = fresh;
-		acre_free_rcu_flavor(stage.arena, old.block, &flavor);
+	for (unsigned i = 0; i < 150; i++)
+		replace_one(actor, i % 30 ? roll_between(&actor->dice, 8, 60) : 3000);
+	/* And now single ones, that it mustn't miss. */
+	for (unsigned i = 0; i < 3; i++) {
+		let_worker_rest();
+		replace_one(actor, 40);
 	}
 	stage.working--;
 }
@@ -86,6 +104,7 @@ static uint32_t sleep_as_worker(struct grace *grace)
 
 	if (!acre_private_waiting_any(stage.arena, 0)) {
 		atomic_store(&grace->idle, true);
+		drowsy++;
 		settled = acre_private_waiting_settle(stage.arena, 0);
 	}
 	do
