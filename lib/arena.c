@@ -11,6 +11,7 @@
 #include "commons.h"
 #include "dirt.h"
 #include "guard.h"
+#include "mix.h"
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
@@ -72,10 +73,7 @@ static uint64_t make_secret(uint64_t serial)
 
 	if (random)
 		memcpy(&seed, random, sizeof(seed));
-	seed ^= serial * UINT64_C(0x9e3779b97f4a7c15);
-	seed = (seed ^ seed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	seed = (seed ^ seed >> 27) * UINT64_C(0x94d049bb133111eb);
-	return seed;
+	return mixed(seed ^ serial * UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static uint64_t next_serial(void)

@@ -175,7 +175,7 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 	struct acre *arena = cache->arena;
 	unsigned parked;
 
-	if (!arena->depot.chunks || !lock_try(&arena->depot.lock))
+	if (!count || !arena->depot.chunks || !lock_try(&arena->depot.lock))
 		return 0;
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
 	drop_oldest(cache, class, parked);
@@ -363,10 +363,12 @@ void cache_salvage(struct cache *cache)
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--) {
 			void *block = bin_block(cache, c, n);
-			uint64_t at = place_of(base_of(cache), block);
+			uint64_t at;
 
-			if (depot_fits(arena, block))
-				cache_give(arena, cache->plot, &at, 1);
+			if (!depot_fits(arena, block))
+				continue;
+			verify(arena, &block, 1, &at);
+			cache_give(arena, cache->plot, &at, 1);
 		}
 	cache_reset(cache);
 }

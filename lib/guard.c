@@ -7,6 +7,7 @@
 
 #include "commons.h"
 #include "dirt.h"
+#include "mix.h"
 #include "pages.h"
 #include "purge.h"
 #include "release.h"
@@ -22,13 +23,6 @@
 #define STALE		0xd6		/* in a freed one */
 #define GAP_MOST	64u		/* granules left free before a block on fresh land */
 #define SPREAD_LEAST	UINT64_C(65536)	/* granules among which a block is placed, at least */
-
-static uint64_t mixed(uint64_t n)
-{
-	n = (n ^ n >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	n = (n ^ n >> 27) * UINT64_C(0x94d049bb133111eb);
-	return n ^ n >> 31;
-}
 
 /* The record lies in the last 8 bytes of the payload. */
 static uint64_t *record_of(const struct acre *arena, uint64_t at)

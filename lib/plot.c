@@ -322,11 +322,23 @@ void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned
 				  memory_order_relaxed);
 }
 
+/* The number of the lease in which a block of the plot lies. */
+static unsigned lease_holding(struct acre *arena, struct plot *plot, uint64_t at)
+{
+	unsigned i = lease_of(plot, at);
+
+	/* A tag that was overwritten may name another plot. */
+	if (!plot->leases || at < plot_lease(arena, plot, i)->heap.start ||
+	    at >= plot_lease(arena, plot, i)->heap.end)
+		heap_unexpected(arena_base(arena), at, arena->key);
+	return i;
+}
+
 bool plot_resize(struct acre *arena, struct plot *plot, uint64_t at, uint64_t size)
 {
 	char *base = arena_base(arena);
 	uint64_t had = tag_size(tag_at(base, at));
-	unsigned i = lease_of(plot, at);
+	unsigned i = lease_holding(arena, plot, at);
 
 	if (!heap_resize(base, &plot_lease(arena, plot, i)->heap, at, size))
 		return false;
@@ -338,7 +350,7 @@ uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t
 {
 	char *base = arena_base(arena);
 	uint64_t had = tag_size(tag_at(base, at));
-	unsigned i = lease_of(plot, at);
+	unsigned i = lease_holding(arena, plot, at);
 	uint64_t place = heap_slide(base, &plot_lease(arena, plot, i)->heap, at, size);
 
 	if (place)

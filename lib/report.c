@@ -7,6 +7,7 @@
  */
 #include "report.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -63,6 +64,8 @@ void report_to(int fd, const struct line *line)
 	while (used) {
 		ssize_t n = write(fd, p, used);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return;
 		p += n;

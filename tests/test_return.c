@@ -10,6 +10,9 @@
 #include "support.h"
 
 #include <regex.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cache.h"
 #include "plot.h"
@@ -108,6 +111,41 @@ static void tag_in_an_inbox(struct scene *scene)
 	acre_flush(arena);
 }
 
+static void *free_and_sleep(void *argument)
+{
+	free_it(argument);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* The block is in the cache of a thread that the child doesn't have. */
+static void in_an_orphans_cache(struct scene *scene)
+{
+	int status;
+	pid_t child;
+
+	start(free_and_sleep, scene);
+	while (tag_state(tag_of(scene->block)) != TAG_CACHED)
+		sched_yield();
+	scene->block[3] ^= 1;
+	child = fork();
+	if (!child) {
+		acre_flush(scene->arena);
+		_exit(0);
+	}
+	if (waitpid(child, &status, 0) == child && WIFSIGNALED(status))
+		abort();
+}
+
+/* As by an overflow into the tag: the face of the same block, of another plot. */
+static void another_plots_on_resize(struct scene *scene)
+{
+	finish(start(allocate_elsewhere, scene));
+	forge(scene, TAG_LIVE, own_plot(scene) == 1 ? 2 : 1);
+	acre_realloc(scene->arena, scene->block, 8);
+}
+
 static const struct {
 	const char *name;
 	void (*hurt)(struct scene *scene);
@@ -120,6 +158,9 @@ static const struct {
 	  "free: .*the commons: it was freed twice" },
 	{ "of no plot", of_no_plot, "free: .*plot 500: it was freed twice" },
 	{ "of another plot", of_another_plot, "free: .*plot 2: it was freed twice" },
+	{ "in an orphan's cache", in_an_orphans_cache,
+	  "malloc: .*it was written to after it was freed" },
+	{ "of another plot, resized", another_plots_on_resize, "free: .*it was freed twice, by two" },
 	{ "tag in an inbox", tag_in_an_inbox, "free: .*its tag was overwritten; look for" },
 };
 
