@@ -871,9 +871,13 @@ START_TEST(misuse_aborts)
 
 	for (size_t i = 0; i < COUNT_OF(acts); i++)
 		for (size_t k = 0; k < COUNT_OF(sizes); k++) {
-			struct misuse misuse = { .arena = new_arena(4 * MIB, &both[_i]) };
+			struct misuse misuse = { 0 };
 			struct outcome outcome;
 
+			/* ASan would be the first to tell. */
+			if (UNDER_ASAN && acts[i].act == written_too_late)
+				continue;
+			misuse.arena = new_arena(4 * MIB, &both[_i]);
 			/* TSan's child can't start the worker. */
 			acre_free_rcu(misuse.arena, acre_malloc(misuse.arena, 1));
 			misuse.block = acre_malloc(misuse.arena, sizes[k]);
