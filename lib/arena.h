@@ -101,6 +101,7 @@ struct acre {
 	uint32_t reap_at;		/* plots at which to look for deserted ones */
 	uint64_t leases;
 	uint64_t lease_granules;
+	uint64_t search_steps;		/* of the searches for a place, so far */
 
 	struct depot depot;
 	/* Under waiting_lock. */

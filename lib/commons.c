@@ -85,22 +85,41 @@ uint64_t commons_take_at(struct acre *arena, uint64_t at, uint64_t place, uint64
 	return place;
 }
 
+uint64_t commons_find(struct acre *arena, uint64_t size)
+{
+	uint64_t before = fit_steps;
+	uint64_t at = heap_find(arena_base(arena), &arena->commons, size);
+
+	arena->search_steps += fit_steps - before;
+	return at;
+}
+
+static bool find_aligned(struct acre *arena, uint64_t size, uint64_t alignment, uint64_t *at,
+			 uint64_t *place)
+{
+	uint64_t before = fit_steps;
+	bool found = heap_find_aligned(arena_base(arena), &arena->commons, size, alignment, at,
+				       place);
+
+	arena->search_steps += fit_steps - before;
+	return found;
+}
+
 uint64_t commons_take(struct acre *arena, uint64_t size, uint64_t alignment)
 {
-	char *base = arena_base(arena);
 	uint64_t whole = arena->plot_bytes ? round_up(size, arena->page) : size;
 	uint64_t at, place;
 
 	if (alignment > GRANULE) {
-		if (!heap_find_aligned(base, &arena->commons, size, alignment, &at, &place))
+		if (!find_aligned(arena, size, alignment, &at, &place))
 			return 0;
 		return commons_take_at(arena, at, place, size);
 	} else {
 		/* A small block comes here only when its thread has no plot: not worth a page. */
-		at = size < arena->page ? 0 : heap_find(base, &arena->commons, whole);
+		at = size < arena->page || whole == size ? 0 : commons_find(arena, whole);
 		if (!at) {
 			whole = size;
-			at = heap_find(base, &arena->commons, whole);
+			at = commons_find(arena, whole);
 		}
 		if (!at)
 			return 0;
@@ -161,7 +180,7 @@ uint64_t commons_lease(struct acre *arena, uint32_t plot, uint64_t least, uint64
 		wanted = power_below(wanted);
 		at = fit_buddy_lowest(base, &commons->fit, least);
 	} else {
-		at = heap_find(base, commons, least);
+		at = commons_find(arena, least);
 	}
 	if (at) {
 		uint64_t hole = tag_size(tag_at(base, at)) / arena->page * arena->page;

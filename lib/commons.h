@@ -16,6 +16,9 @@
 
 #include "arena.h"
 
+/* The free block of at least size granules that the policy chooses; 0 if there's none. */
+uint64_t commons_find(struct acre *arena, uint64_t size);
+
 /*
  * A block of at least size granules, its payload at a multiple of alignment; 0 if there's no room.
  */

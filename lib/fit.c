@@ -16,9 +16,7 @@ static const struct fit_verbs *const policies[] = {
 	[FIT_GOOD] = &fit_good_verbs,
 };
 
-#ifdef ACRE_COUNT_STEPS
-uint64_t fit_steps;
-#endif
+_Thread_local uint64_t fit_steps;
 
 size_t fit_bytes(enum fit_policy policy, uint64_t granules)
 {

@@ -166,9 +166,7 @@ bool fit_has(char *base, const struct fit *fit, uint64_t at);
 /* The number of faults in the index of so many free blocks; a line for each. */
 int fit_check(char *base, const struct fit *fit, uint64_t blocks);
 
-#ifdef ACRE_COUNT_STEPS
-/* Index words and tags looked at so far: for the tests that hold the bounds. */
-extern uint64_t fit_steps;
-#endif
+/* Index words and tags that this thread has looked at so far, in whatever index. */
+extern _Thread_local uint64_t fit_steps;
 
 #endif

@@ -46,10 +46,6 @@ _Noreturn void fit_overwritten(char *base, uint64_t at);
 /* A line about a fault of the index; returns 1, the number of faults it is. */
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should);
 
-#ifdef ACRE_COUNT_STEPS
 #define STEP() (fit_steps++)
-#else
-#define STEP() ((void)0)
-#endif
 
 #endif

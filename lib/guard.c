@@ -132,7 +132,7 @@ static uint64_t take_at_random(struct acre *arena, uint64_t granules)
 		from = top;
 	at = fit_next(base, &commons->fit, granules, from - 1);
 	if (!at)
-		at = heap_find(base, commons, granules);
+		at = commons_find(arena, granules);
 	if (!at)
 		return 0;
 	spare = tag_size(tag_at(base, at)) - granules;
@@ -148,7 +148,7 @@ static uint64_t take_paged(struct acre *arena, size_t size, size_t alignment)
 	char *base = arena_base(arena);
 	size_t room = round_up(size, alignment > GRANULE ? alignment : GRANULE) / GRANULE;
 	uint64_t granules = room + arena->page + 1;
-	uint64_t at = heap_find(base, &arena->commons, granules + arena->page - 1);
+	uint64_t at = commons_find(arena, granules + arena->page - 1);
 	uint64_t end, place;
 
 	if (!at)

@@ -47,11 +47,41 @@ unsigned plot_lease_from(const struct plot *plot, uint64_t at)
 	return i < plot->leases && plot->lease[i] < at ? i + 1 : i;
 }
 
+/* The largest room of the leases that crest number n is for. */
+static uint32_t crest_of(const struct plot *plot, unsigned n)
+{
+	uint32_t largest = 0;
+
+	for (unsigned i = n * CREST; i < (n + 1) * CREST && i < plot->leases; i++)
+		if (plot->room[i] > largest)
+			largest = plot->room[i];
+	return largest;
+}
+
+/* Rooms have moved, from number i on. */
+static void renew_crests(struct plot *plot, unsigned i)
+{
+	for (unsigned n = i / CREST; n * CREST < plot->leases; n++)
+		plot->crest[n] = crest_of(plot, n);
+}
+
+static void set_room(struct plot *plot, unsigned i, uint32_t room)
+{
+	uint32_t had = plot->room[i];
+	uint32_t *crest = &plot->crest[i / CREST];
+
+	plot->room[i] = room;
+	if (room >= *crest)
+		*crest = room;
+	else if (had == *crest)
+		*crest = crest_of(plot, i / CREST);
+}
+
 /* Use changed: the plot's sums, the lease's room, and once in a while the arena's peak. */
 static void account(struct acre *arena, struct plot *plot, unsigned i, int64_t granules,
 		    int64_t blocks)
 {
-	plot->room[i] = fit_largest(arena_base(arena), &plot_lease(arena, plot, i)->heap.fit);
+	set_room(plot, i, fit_largest(arena_base(arena), &plot_lease(arena, plot, i)->heap.fit));
 	plot->used += (uint64_t)granules;
 	plot->blocks += (uint64_t)blocks;
 	plot->unreported += granules * (int64_t)GRANULE - blocks * (int64_t)TAG_BYTES;
@@ -66,9 +96,14 @@ static unsigned lease_with(const struct plot *plot, unsigned i, uint64_t size)
 {
 	uint32_t want = fit_saturated(size);
 
-	while (i < plot->leases && plot->room[i] < want)
-		i++;
-	return i;
+	while (i < plot->leases)
+		if (i % CREST == 0 && plot->crest[i / CREST] < want)
+			i += CREST;
+		else if (plot->room[i] >= want)
+			return i;
+		else
+			i++;
+	return plot->leases;
 }
 
 /* Where the heap of a lease ends: at its END tag; buddies have none, and fill the lease. */
@@ -132,8 +167,10 @@ static void enter(struct acre *arena, struct plot *plot, uint64_t at, uint64_t g
 	memmove(plot->lease + i + 1, plot->lease + i, (plot->leases - i) * sizeof(*plot->lease));
 	memmove(plot->room + i + 1, plot->room + i, (plot->leases - i) * sizeof(*plot->room));
 	plot->lease[i] = at;
+	plot->room[i] = 0;
 	plot->leases++;
 	plot->land += granules;
+	renew_crests(plot, i);
 	account(arena, plot, i, 0, 0);
 }
 
@@ -164,6 +201,7 @@ static void hand_back(struct acre *arena, struct plot *plot, unsigned i)
 	plot->leases--;
 	memmove(plot->lease + i, plot->lease + i + 1, (plot->leases - i) * sizeof(*plot->lease));
 	memmove(plot->room + i, plot->room + i + 1, (plot->leases - i) * sizeof(*plot->room));
+	renew_crests(plot, i);
 	commons_unlease(arena, at);
 }
 
@@ -430,6 +468,7 @@ int plot_check(struct acre *arena, struct plot *plot)
 		if (tag_state(tag) != TAG_LEASE || tag_plot(tag) != plot->id ||
 		    heap->end != lease_end(arena, plot->lease[i], tag_size(tag)) ||
 		    plot->room[i] != fit_largest(base, &heap->fit) ||
+		    plot->crest[i / CREST] != crest_of(plot, i / CREST) ||
 		    (i && plot->lease[i - 1] >= plot->lease[i])) {
 			struct line line = { 0 };
 

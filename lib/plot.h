@@ -6,8 +6,9 @@
  *	| lock  inbox  holder                 |    | tag | heap | index | blocks        | END |
  *	| lease[0..]  places, ascending ------+--> +-----+------+-------+--------- ... -+-----+
  *	| room[0..]   largest free block each |    +-----+------+-------+-- ... -+-----+
- *	| cache       (its thread's alone)    |    | tag | heap | index | blocks | END |
- *	+-------------------------------------+    +-----+------+-------+-- ... -+-----+
+ *	| crest[0..]  largest of each 16      |    | tag | heap | index | blocks | END |
+ *	| cache       (its thread's alone)    |    +-----+------+-------+-- ... -+-----+
+ *	+-------------------------------------+
  *
  * Its lock guards the leases and what's in them, though not the cache, nor the faces of live and
  * cached blocks. Any thread may take it: to free a batch of the plot's blocks, to drain the inbox
@@ -28,6 +29,7 @@
 #include "cache.h"
 
 #define PLOT_LEASES	255u
+#define CREST		16u	/* leases whose largest room is noted apart */
 
 /* A lease's own record, at the start of its payload; the index of its heap follows. */
 struct lease {
@@ -54,6 +56,7 @@ struct plot {
 	uint64_t purged;		/* place of the lease where purge.c goes on */
 	struct queue queues[FLAVORS];	/* blocks that wait: see waiting.h */
 	struct ring ring;		/* its thread's, mostly */
+	uint32_t crest[(PLOT_LEASES + CREST - 1) / CREST];
 	uint32_t room[PLOT_LEASES];
 	uint64_t lease[PLOT_LEASES];	/* places of the leases' blocks in the commons */
 

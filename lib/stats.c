@@ -97,6 +97,7 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	sums.used += arena->commons.used - arena->lease_granules;
 	sums.blocks += arena->commons.blocks - arena->leases;
 	stats->leases = arena->leases;
+	stats->search_steps = (size_t)arena->search_steps;
 	cached_blocks += arena->guard.blocks;
 	cached_blocks += atomic_load_explicit(&arena->depot.blocks, memory_order_relaxed);
 	stats->cached_bytes += atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed);

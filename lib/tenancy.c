@@ -81,7 +81,7 @@ static struct plot *new_plot(struct acre *arena)
 	if (arena->mapped && !pages_commit(plot, arena->plot_bytes))
 		return NULL;
 	SHADOW_SHOW(plot, arena->plot_bytes);
-	memset(plot, 0, offsetof(struct plot, room));
+	memset(plot, 0, offsetof(struct plot, crest));
 	lock_init(&plot->lock, RANK_PLOT(id));
 	plot->id = id;
 	cache_init(&plot->cache, arena, plot);

@@ -46,6 +46,11 @@ bool words_policy(const char *text, struct acre_options *options)
 	return policy;
 }
 
+const char *words_of_policy(enum acre_policy policy)
+{
+	return policies[policy].text;
+}
+
 bool words_guards(const char *text, struct acre_options *options)
 {
 	unsigned all = 0;

@@ -19,6 +19,8 @@
 
 /* One of WORDS_POLICIES. */
 bool words_policy(const char *text, struct acre_options *options);
+/* The word for it. */
+const char *words_of_policy(enum acre_policy policy);
 /* A list with commas. */
 bool words_guards(const char *text, struct acre_options *options);
 /* Which requests are to be refused for a test's sake: N or N+. */

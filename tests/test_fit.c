@@ -1,7 +1,5 @@
 /*
  * The index of first and next fit, white box: held to a naive model, and to its bound (G3).
- *
- * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include "fit.h"
 #include "support.h"

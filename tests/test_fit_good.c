@@ -1,7 +1,5 @@
 /*
  * The good-fit index, white box: held to a naive model of its classes, and to its bound (G3).
- *
- * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include <signal.h>
 

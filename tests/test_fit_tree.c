@@ -1,7 +1,5 @@
 /*
  * The index of best and worst fit, white box: held to a naive model, and to its bound (G3).
- *
- * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,8 +1,6 @@
 /*
  * The buddy heap and its index, white box: splits, merges, the ends of the range, the bound (G3), and
  * what is found when something was overwritten.
- *
- * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include <signal.h>
 

@@ -1,8 +1,6 @@
 /*
  * Purges, white box, under each policy: a sweep of the index meets every block that stays, one pass
  * does a bounded amount of work (G3), and the passes of a round together leave no dirty page.
- *
- * The fit is compiled into this program once more, with ACRE_COUNT_STEPS.
  */
 #include "arena.h"
 #include "plot.h"

@@ -117,6 +117,37 @@ START_TEST(statistics_count)
 }
 END_TEST
 
+/* Searches have steps, no more than the header's bound allows; what needs none has none. */
+START_TEST(searches_are_counted)
+{
+	const struct acre_options options = { .policy = (enum acre_policy)_i,
+					      .flags = ACRE_NO_CACHE };
+	struct acre *arena = new_arena(4 * MIB, &options);
+	char *blocks[200];
+	size_t before;
+
+	ck_assert_uint_eq(stats_of(arena).search_steps, 0);
+	for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+		before = stats_of(arena).search_steps;
+		blocks[i] = acre_malloc(arena, i * 17 % 300);
+		must(stats_of(arena).search_steps - before <= 200, "%zu steps",
+		     stats_of(arena).search_steps - before);
+	}
+	ck_assert_uint_gt(stats_of(arena).search_steps, 0);
+	before = stats_of(arena).search_steps;
+	for (size_t i = 0; i < COUNT_OF(blocks); i += 2)
+		acre_free(arena, blocks[i]);
+	acre_flush(arena);
+	ck_assert_uint_eq(stats_of(arena).search_steps, before);
+	acre_free(arena, acre_malloc(arena, 100));
+	ck_assert_uint_gt(stats_of(arena).search_steps, before);
+	before = stats_of(arena).search_steps;
+	acre_free(arena, acre_aligned_alloc(arena, 256, 100));
+	ck_assert_uint_gt(stats_of(arena).search_steps, before);
+	end_arena(arena);
+}
+END_TEST
+
 /* "flush: the calling thread's cache back into the heaps". */
 START_TEST(flush_empties_the_cache)
 {
@@ -322,6 +353,7 @@ int main(void)
 	tcase_add_loop_test(views, a_visitor_may_end_the_walk, 0, 2);
 	tcase_add_test(views, no_cache_means_one_heap);
 	tcase_add_loop_test(views, statistics_count, 0, 2);
+	tcase_add_loop_test(views, searches_are_counted, ACRE_FIRST_FIT, ACRE_GOOD_FIT + 1);
 	tcase_add_test(views, looking_takes_no_plot);
 	tcase_add_test(views, flush_empties_the_cache);
 	tcase_add_loop_test(views, the_cache_is_bounded, 0, 6);

@@ -15,6 +15,7 @@ static const struct {
 	const char *usage;
 } commands[] = {
 	{ "run", run, run_usage },
+	{ "lab", lab, lab_usage },
 };
 
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))

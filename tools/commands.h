@@ -6,8 +6,10 @@
 #define ACRE_COMMANDS_H
 
 /* Options of a subcommand, for its part of 'acre --help'. */
+extern const char lab_usage[];
 extern const char run_usage[];
 
+int lab(char **argv);
 int run(char **argv);
 
 #endif

@@ -221,6 +221,8 @@ struct acre_stats {
 	size_t plots;		/* plots held by threads now */
 	size_t leases;		/* spans of the commons held by plots */
 	size_t refusals;	/* requests answered with ENOMEM */
+	size_t search_steps;	/* index words and tags looked at to find a place in the commons;
+				   with ACRE_NO_CACHE that's all there is to search */
 	size_t waiting_bytes;	/* usable bytes of blocks that wait for a grace period, and of the
 				   lists of them; not among the live, cached or free ones */
 	size_t waiting_blocks;	/* the number of these */

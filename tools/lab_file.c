@@ -1,0 +1,123 @@
+/*
+ * The lab's scripts: files of commands, a line each.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab.h"
+#include "lab_line.h"
+#include "lab_screen.h"
+#include "words.h"
+
+#define DEPTH_MOST	8u	/* scripts that load scripts */
+#define WRONG_MOST	10u	/* lines, and a file that's loaded isn't taken for a script */
+
+/* The line before it's carried out, as if it had been typed; a comment as it is. */
+static void echo(const char *line)
+{
+	const char *start = line + strspn(line, " \t");
+
+	if (*start == '#' || !*start)
+		lab_screen_line("%s", line);
+	else
+		lab_screen_line("%s" LAB_PROMPT "%s%s", lab_style(LAB_BOLD), lab_style(LAB_PLAIN),
+				line);
+}
+
+enum lab_outcome lab_perform_all(struct lab *lab, FILE *file, const char *name, bool quiet,
+				 unsigned long *lines, unsigned long *wrong)
+{
+	const struct lab outer = *lab;
+	enum lab_outcome outcome = LAB_DONE;
+	char *line = NULL;
+	size_t room = 0;
+
+	*lines = *wrong = 0;
+	lab_screen_quiet(quiet);
+	while (outcome != LAB_QUIT && !lab_interrupted && !(quiet && *wrong == WRONG_MOST) &&
+	       lab_line_read(file, &line, &room)) {
+		lab->script = name;
+		lab->line = ++*lines;
+		lab->depth = outer.depth + 1;
+		echo(line);
+		outcome = lab_perform(lab, line);
+		*wrong += outcome == LAB_WRONG;
+	}
+	lab->script = outer.script;
+	lab->line = outer.line;
+	lab->depth = outer.depth;
+	free(line);
+	if (outcome == LAB_QUIT)
+		return LAB_QUIT;
+	return *wrong ? LAB_WRONG : LAB_DONE;
+}
+
+enum lab_outcome lab_do_load(struct lab *lab, char **words)
+{
+	bool quiet = lab_screen_is_quiet();
+	unsigned long lines, wrong;
+	enum lab_outcome outcome;
+	FILE *file, *text;
+	int error;
+
+	if (lab->depth >= DEPTH_MOST)
+		return lab_wrong(lab, "%s isn't loaded: scripts load each other %u deep", words[0],
+				 DEPTH_MOST);
+	file = fopen(words[0], "r");
+	if (!file)
+		return lab_wrong(lab, "%s can't be read: %s", words[0], strerror(errno));
+	outcome = lab_perform_all(lab, file, words[0], true, &lines, &wrong);
+	error = ferror(file) ? errno : 0;
+	lab_screen_quiet(quiet);
+	fclose(file);
+	if (error)
+		return lab_wrong(lab, "%s can't be read: %s", words[0], strerror(error));
+	if (outcome == LAB_QUIT)
+		return LAB_QUIT;
+	text = lab_screen_text();
+	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lines == 1 ? "" : "s");
+	if (wrong)
+		fprintf(text, ", %lu of them wrong", wrong);
+	fprintf(text, wrong == WRONG_MOST ? "; it may be no script of the lab." : ".");
+	lab_screen_say(0);
+	lab_draw(lab, LAB_NOWHERE);
+	return outcome;
+}
+
+static void write_op(FILE *file, const struct lab_op *op)
+{
+	char name[LAB_NAME_MOST] = "";
+
+	if (op->block != LAB_NOBODY)
+		lab_name(op->block, name);
+	if (op->verb == LAB_ALLOCATE)
+		fprintf(file, "allocate %zu\n", op->size);
+	else if (op->verb == LAB_FREE)
+		fprintf(file, "de_allocate %s\n", name);
+	else
+		fprintf(file, "reallocate %s %zu\n", name, op->size);
+}
+
+enum lab_outcome lab_do_save(struct lab *lab, char **words)
+{
+	const struct lab_session *session = &lab->session;
+	size_t first = lab_session_first(session);
+	FILE *file = fopen(words[0], "w");
+	bool failed;
+
+	if (!file)
+		return lab_wrong(lab, "%s can't be written: %s", words[0], strerror(errno));
+	fputs("# A heap of " PACKAGE_STRING "'s lab: for its load, or acre lab --script.\n", file);
+	fprintf(file, "policy %s\n", words_of_policy(session->heap.policy));
+	fprintf(file, "heap %zu\n", session->heap.size);
+	for (size_t i = first; i < session->op_count; i++)
+		write_op(file, &session->ops[i]);
+	failed = ferror(file);
+	if (fclose(file) != 0 || failed)
+		return lab_wrong(lab, "%s can't be written: %s", words[0], strerror(errno));
+	fprintf(lab_screen_text(), "Saved %zu step%s to %s.", session->op_count - first,
+		session->op_count - first == 1 ? "" : "s", words[0]);
+	lab_screen_say(0);
+	return LAB_DONE;
+}
