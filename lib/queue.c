@@ -194,7 +194,7 @@ static uint64_t leave_pile(struct acre *arena, struct queue *queue, unsigned cou
 }
 
 /* The first chunk of the queue has lost its oldest. */
-static uint64_t leave_front(struct acre *arena, struct queue *queue, unsigned count, bool last)
+static uint64_t leave_front(struct acre *arena, struct queue *queue, unsigned count)
 {
 	uint64_t at = queue->first;
 	struct chunk *chunk = at ? chunk_at(arena, at) : NULL;
@@ -205,21 +205,16 @@ static uint64_t leave_front(struct acre *arena, struct queue *queue, unsigned co
 	queue->front += count;
 	if (chunk_holds(chunk))
 		return 0;
-	if (!chunk->next && !last) {
-		chunk->count = chunk->taken = 0;
-		return 0;
-	}
 	queue->first = chunk->next;
 	if (!queue->first)
 		queue->last = 0;
 	return at;
 }
 
-uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
-		     bool last)
+uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes)
 {
 	uint64_t at = queue->ripe ? leave_pile(arena, queue, count) :
-				    leave_front(arena, queue, count, last);
+				    leave_front(arena, queue, count);
 
 	queue->freed += count;
 	queue->bytes -= bytes;
@@ -247,8 +242,7 @@ unsigned queue_take(struct acre *arena, struct queue *queue, uint64_t until, uin
 		bytes += queue_expect(base, places[n], arena->key);
 		tag_set_state(tag_at(base, places[n]), TAG_LIVE);
 	}
-	/* Also where there's nothing due: the last chunk may have been read before. */
-	chunk = queue_leave(arena, queue, n, bytes, true);
+	chunk = queue_leave(arena, queue, n, bytes);
 	if (chunk)
 		places[n++] = chunk;
 	return n;

@@ -93,10 +93,9 @@ bool queue_run(struct acre *arena, const struct queue *queue, uint64_t until, st
 
 /*
  * The count blocks of that run leave, with so many bytes. Returns the place of the chunk they were in
- * if it has been read, for the caller to free: the last one only if it's to go. Else 0.
+ * if they were its last, for the caller to free; else 0.
  */
-uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes,
-		     bool last);
+uint64_t queue_leave(struct acre *arena, struct queue *queue, unsigned count, uint64_t bytes);
 
 /* The payload's bytes of a block that leaves; aborts with a line if its tag isn't as it should be. */
 uint64_t queue_expect(char *base, uint64_t at, uint32_t key);

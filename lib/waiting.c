@@ -249,7 +249,7 @@ static void fetch_ahead(struct acre *arena, const struct queue *queue)
  * Blocks that are due come into the thread's cache, as far as it has room; the others go back to
  * their owners. Under the lock of its plot. How many.
  */
-static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *queue, bool all)
+static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *queue)
 {
 	uint64_t places[BATCH_MOST];
 	struct run run = { 0 };
@@ -258,7 +258,7 @@ static unsigned free_due(struct acre *arena, struct cache *cache, struct queue *
 
 	queue_run(arena, queue, queue->due, &run);
 	bytes = run_to_cache(arena, cache, &run, places, &rest);
-	chunk = queue_leave(arena, queue, run.count, bytes, all);
+	chunk = queue_leave(arena, queue, run.count, bytes);
 	if (chunk)
 		places[rest++] = waiting_retire(arena, chunk);
 	fetch_ahead(arena, queue);
@@ -292,7 +292,7 @@ unsigned acre_private_waiting_add(struct acre *arena, struct cache *cache, void 
 		/* Acquire, to the release in grace_end(): readers are through with the blocks. */
 		queue_ripen(arena, queue, atomic_load_explicit(&grace->ended, memory_order_acquire));
 		for (unsigned n = 0; queue->freed < queue->due && (all || !n);)
-			n += free_due(arena, cache, queue, all);
+			n += free_due(arena, cache, queue);
 		lock_drop(&plot->lock);
 	}
 	if (!done) {

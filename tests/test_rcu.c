@@ -13,6 +13,7 @@
 
 #include "arena.h"
 #include "flavor.h"
+#include "plot.h"
 
 #define CHILD_SECONDS 60u
 
@@ -477,6 +478,26 @@ START_TEST(a_reader_never_waits)
 }
 END_TEST
 
+/* A reader that stays makes a thread wait once, for a second, and not at each call. */
+START_TEST(a_reader_that_stays)
+{
+	struct acre_options options = { .rcu_bytes = 100 };
+	struct acre *arena = new_arena(16 * MIB, &options);
+	struct reader reader;
+	void *block = acre_calloc(arena, 1, 100);
+
+	fill(block, 100, 3);
+	begin_reading(&reader, block, 100, 3);
+	acre_free_rcu(arena, block);
+	for (int i = 0; i < 2000; i++)
+		acre_free_rcu(arena, acre_malloc(arena, 2000));
+	ck_assert_uint_eq(state_of(arena, block), ACRE_WAITING);
+	end_reading(&reader);
+	must_be_done(arena);
+	end_arena(arena);
+}
+END_TEST
+
 /*
  * A full arena.
  */
@@ -493,9 +514,10 @@ static size_t fill_up(struct acre *arena, void **blocks, size_t room, size_t siz
 START_TEST(a_full_arena_expedites)
 {
 	static void *blocks[100000];
-	struct acre_options options = { .flags = both[_i % 2].flags, .rcu_bytes = GIB };
+	struct acre_options options = { .flags = both[_i % 2].flags, .rcu_bytes = GIB,
+					.guards = _i / 4 ? ACRE_CANARIES : 0 };
 	struct acre *arena = new_arena(SCALE(2 * MIB, MIB), &options);
-	size_t size = _i / 2 ? 40 : 3000;
+	size_t size = _i / 2 % 2 ? 40 : 3000;
 	struct reader reader;
 	void *block = NULL;
 	size_t count;
@@ -848,6 +870,18 @@ static void written_too_late(void *argument)
 		behind = acre_malloc(misuse->arena, size);
 }
 
+/* The table of a flavour is told by its address: copies of it are other flavours. */
+static void six_flavors(void *argument)
+{
+	static struct rcu_flavor_struct copies[FLAVORS + 1];
+	struct misuse *misuse = argument;
+
+	for (size_t i = 0; i < COUNT_OF(copies); i++) {
+		copies[i] = rcu_flavor;
+		acre_free_rcu_flavor(misuse->arena, acre_malloc(misuse->arena, 100), &copies[i]);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void *misuse);
@@ -863,6 +897,7 @@ static const struct {
 	{ "handed in by two threads at once", at_once, 0 },
 	{ "overwritten while it waits", overwritten, 0 },
 	{ "written to when it was free", written_too_late, -1 },
+	{ "six flavours", six_flavors, -1 },
 };
 
 START_TEST(misuse_aborts)
@@ -874,11 +909,11 @@ START_TEST(misuse_aborts)
 			struct misuse misuse = { 0 };
 			struct outcome outcome;
 
-			/* ASan would be the first to tell. */
-			if (UNDER_ASAN && acts[i].act == written_too_late)
+			/* ASan would be the first to tell; TSan's child can't start workers. */
+			if ((UNDER_ASAN && acts[i].act == written_too_late) ||
+			    (UNDER_TSAN && acts[i].act == six_flavors))
 				continue;
 			misuse.arena = new_arena(4 * MIB, &both[_i]);
-			/* TSan's child can't start the worker. */
 			acre_free_rcu(misuse.arena, acre_malloc(misuse.arena, 1));
 			misuse.block = acre_malloc(misuse.arena, sizes[k]);
 			memset(misuse.block, 0x11, sizes[k]);
@@ -888,6 +923,40 @@ START_TEST(misuse_aborts)
 				   misuse.block + acts[i].offset, acts[i].name);
 			end_arena(misuse.arena);
 		}
+}
+END_TEST
+
+/* A block in a queue that doesn't say that it waits, and a count that's wrong. */
+static void look_at_faults(void *argument)
+{
+	struct acre *arena = new_arena(4 * MIB, argument);
+	char *blocks[200];
+	struct queue *queue;
+
+	hold_worker(arena);
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		blocks[i] = acre_malloc(arena, 100);
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		acre_free_rcu(arena, blocks[i]);
+	must_be_sound(arena);
+	blocks[0][-8] = (char)TAG_LIVE;
+	must(acre_check(arena) == 1, "a block that doesn't wait isn't found");
+	blocks[0][-8] = (char)TAG_WAITING;
+	queue = arena->plot_bytes ? &plot_at(arena, 1)->queues[0] : &arena->queues[0];
+	queue->added++;
+	must(acre_check(arena) == 1, "a wrong count isn't found");
+	queue->added--;
+	must_be_sound(arena);
+	let_worker_go(arena);
+}
+
+START_TEST(check_looks_at_queues)
+{
+	struct outcome outcome;
+
+	in_child(&outcome, look_at_faults, &both[_i], CHILD_SECONDS);
+	must_succeed(&outcome, "faults in queues");
+	must(outcome.lines == 2, "%zu lines: %s", outcome.lines, outcome.text);
 }
 END_TEST
 
@@ -950,7 +1019,8 @@ int main(void)
 	if (!IS_QSBR)
 		tcase_add_loop_test(cases, the_backlog_is_bounded, 0, 2);
 	tcase_add_loop_test(cases, a_reader_never_waits, 0, 2);
-	tcase_add_loop_test(cases, a_full_arena_expedites, 0, 4);
+	tcase_add_test(cases, a_reader_that_stays);
+	tcase_add_loop_test(cases, a_full_arena_expedites, 0, 5);
 	tcase_add_loop_test(cases, a_reader_in_a_full_arena, 0, 4);
 	tcase_add_test(cases, not_in_a_read_side_section);
 	tcase_add_test(cases, destroyed_in_the_midst);
@@ -958,6 +1028,7 @@ int main(void)
 	tcase_add_test(cases, the_worker_takes_no_signals);
 	tcase_add_loop_test(cases, fork_in_the_midst, 0, IS_BP ? 6 : 2);
 	tcase_add_loop_test(cases, misuse_aborts, 0, 2);
+	tcase_add_loop_test(cases, check_looks_at_queues, 0, 2);
 	tcase_add_test(cases, guards_see_what_waits);
 	suite_add_tcase(suite, cases);
 
