@@ -46,28 +46,48 @@ bool words_policy(const char *text, struct acre_options *options)
 	return policy;
 }
 
-const char *words_of_policy(enum acre_policy policy)
+/* A list with commas: the values of its words, or a bit for each, as one number. */
+static bool read_list(const struct word *words, const char *text, bool bits, unsigned *all)
 {
-	return policies[policy].text;
-}
-
-bool words_guards(const char *text, struct acre_options *options)
-{
-	unsigned all = 0;
+	unsigned sum = 0;
 
 	for (;;) {
 		size_t length = strcspn(text, ",");
-		const struct word *guard = find(guards, text, length);
+		const struct word *word = find(words, text, length);
 
-		if (!guard)
+		if (!word)
 			return false;
-		all |= guard->value;
+		sum |= bits ? 1u << word->value : word->value;
 		if (!text[length])
 			break;
 		text += length + 1;
 	}
-	options->guards = all;
+	*all = sum;
 	return true;
+}
+
+bool words_policies(const char *text, unsigned *set)
+{
+	if (strcmp(text, "all") != 0)
+		return read_list(policies, text, true, set);
+	*set = 0;
+	for (const struct word *policy = policies; policy->text; policy++)
+		*set |= 1u << policy->value;
+	return true;
+}
+
+const char *words_of_policy(enum acre_policy policy)
+{
+	const struct word *word = policies;
+
+	while (word->text && word->value != (unsigned)policy)
+		word++;
+	return word->text;
+}
+
+bool words_guards(const char *text, struct acre_options *options)
+{
+	return read_list(guards, text, false, &options->guards);
 }
 
 bool words_fail_at(const char *text, struct acre_options *options)

@@ -13,13 +13,17 @@
 
 #define WORDS_POLICIES	"first, next, best, worst, buddy or good"
 #define WORDS_POLICY	"not a policy; give " WORDS_POLICIES
+#define WORDS_POLICY_LIST \
+	"not policies; give " WORDS_POLICIES ", several with commas, or all"
 #define WORDS_GUARDS \
 	"not guards; give canaries, fill, quarantine, random or pages, with commas, or all"
 #define WORDS_FAIL_AT	"not a number of a request; give N from 1 on, or N+ for it and all after it"
 
 /* One of WORDS_POLICIES. */
 bool words_policy(const char *text, struct acre_options *options);
-/* The word for it. */
+/* Several of them with commas, or all; in *set a bit for each, 1 << its enum acre_policy. */
+bool words_policies(const char *text, unsigned *set);
+/* The word for a policy; NULL if it's none. */
 const char *words_of_policy(enum acre_policy policy);
 /* A list with commas. */
 bool words_guards(const char *text, struct acre_options *options);

@@ -14,6 +14,7 @@ static const struct {
 	int (*perform)(char **argv);
 	const char *usage;
 } commands[] = {
+	{ "replay", replay, replay_usage },
 	{ "run", run, run_usage },
 	{ "lab", lab, lab_usage },
 };

@@ -7,9 +7,11 @@
 
 /* Options of a subcommand, for its part of 'acre --help'. */
 extern const char lab_usage[];
+extern const char replay_usage[];
 extern const char run_usage[];
 
 int lab(char **argv);
+int replay(char **argv);
 int run(char **argv);
 
 #endif

@@ -5,6 +5,8 @@
  * and becomes the program. All that can be said about bad input is said here, in one line and with
  * exit status 2, before anything runs: the dynamic linker itself ignores a preload that it can't
  * honour. A variable that the caller's environment has is looked at as an option would be.
+ *
+ * With --record it remains instead, beside the program, until that has ended (record.h).
  */
 #include <errno.h>
 #include <stdint.h>
@@ -17,6 +19,7 @@
 #include "commands.h"
 #include "complain.h"
 #include "program.h"
+#include "record.h"
 #include "words.h"
 
 #define CANNOT_RUN	126	/* exit status, as of a shell */
@@ -26,6 +29,7 @@
 #define ARENA_MOST	((uint64_t)1 << 40)
 
 #define DROPIN		"libacre-malloc.so"
+#define RECORDER	"libacre-record.so"
 
 const char run_usage[] =
 	"usage: acre run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
@@ -41,6 +45,8 @@ const char run_usage[] =
 	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
 	"                 pages, several of them with commas, or all\n"
 	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
+	"  --record FILE  record every call of the program's to malloc and its family in FILE,\n"
+	"                 for 'acre replay'\n"
 	"  --fail-at N    for tests: refuse the request for memory of this number; N+ refuses it\n"
 	"                 and all after it\n"
 	"\n"
@@ -85,7 +91,13 @@ static void check_policy(const char *name, const char *text)
 		complain(BAD_INPUT, "%s '%s' is " WORDS_POLICY, name, text);
 }
 
-/* An option, and the variable in which the drop-in finds it. */
+static void check_record(const char *name, const char *text)
+{
+	if (!*text)
+		complain(BAD_INPUT, "%s: give a file for the trace", name);
+}
+
+/* An option, and the variable in which the drop-in finds it; NULL: it isn't for the drop-in. */
 static const struct setting {
 	const char *option;
 	const char *variable;
@@ -96,10 +108,13 @@ static const struct setting {
 	{ "--guards", "ACRE_GUARDS", check_guards },
 	{ "--no-purge", "ACRE_NO_PURGE", NULL },
 	{ "--policy", "ACRE_POLICY", check_policy },
+	{ "--record", NULL, check_record },
 	{ "--stats", "ACRE_STATS", NULL },
 };
 
 #define SETTINGS	(sizeof(settings) / sizeof(settings[0]))
+
+static const char *record_file;		/* NULL: nothing is recorded */
 
 static void set(const char *variable, const char *value)
 {
@@ -136,7 +151,10 @@ static void take_option(char ***argv)
 			continue;
 		if (settings[i].check)
 			settings[i].check(settings[i].option, text);
-		set(settings[i].variable, text);
+		if (settings[i].variable)
+			set(settings[i].variable, text);
+		else
+			record_file = text;
 		return;
 	}
 	complain(BAD_INPUT, "unknown option '%s': see 'acre --help'", **argv);
@@ -165,10 +183,11 @@ static char **take_options(char **argv)
 static void check_environment(void)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
-		const char *text = getenv(settings[i].variable);
+		const char *variable = settings[i].variable;
+		const char *text = variable ? getenv(variable) : NULL;
 
 		if (text && settings[i].check)
-			settings[i].check(settings[i].variable, text);
+			settings[i].check(variable, text);
 	}
 }
 
@@ -185,12 +204,12 @@ static char *join(const char *start, const char *end)
 }
 
 /*
- * The drop-in: in a build tree it lies beside this executable in .libs; where acre was installed,
- * also when the whole of it was moved since, in ../lib or the configured directory.
+ * A library to preload: in a build tree it lies beside this executable in .libs; where acre was
+ * installed, also when the whole of it was moved since, in ../lib or the configured directory.
  */
-static char *find_dropin(void)
+static char *find_library(const char *name)
 {
-	static const char *const places[] = { "/.libs/" DROPIN, "/../lib/" DROPIN };
+	static const char *const places[] = { "/.libs/", "/../lib/" };
 	char here[4096];
 	ssize_t length = readlink("/proc/self/exe", here, sizeof(here) - 1);
 	char *path;
@@ -199,58 +218,96 @@ static char *find_dropin(void)
 		here[length] = '\0';
 		*strrchr(here, '/') = '\0';
 		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-			path = join(here, places[i]);
+			char *folder = join(here, places[i]);
+
+			path = join(folder, name);
+			free(folder);
 			if (access(path, R_OK) == 0)
 				return path;
 			free(path);
 		}
 	}
-	path = join(ACRE_LIBDIR "/", DROPIN);
+	path = join(ACRE_LIBDIR "/", name);
 	if (access(path, R_OK) != 0)
 		complain(CANNOT_RUN, "%s: %s: run 'make install', or acre from its build tree",
 			 path, strerror(errno));
 	return path;
 }
 
-static void preload_dropin(void)
+/* Puts a library before what LD_PRELOAD has. */
+static void preload(const char *name)
 {
 	const char *others = getenv("LD_PRELOAD");
-	char *preload = find_dropin();
+	char *list = find_library(name);
 
-	if (strpbrk(preload, " :$"))
+	if (strpbrk(list, " :$"))
 		complain(CANNOT_RUN, "%s: LD_PRELOAD can't name a path with a space, ':' or '$': "
-				     "move acre", preload);
+				     "move acre", list);
 	if (others && *others) {
-		char *head = join(preload, ":");
+		char *head = join(list, ":");
 
-		free(preload);
-		preload = join(head, others);
+		free(list);
+		list = join(head, others);
 		free(head);
 	}
-	set("LD_PRELOAD", preload);
-	free(preload);
+	set("LD_PRELOAD", list);
+	free(list);
+}
+
+/* What this process, or its child, is to become. */
+struct program {
+	const char *path;
+	char **argv;
+};
+
+static void become(void *argument)
+{
+	const struct program *program = argument;
+
+	execv(program->path, program->argv);
+	if (errno == ENOEXEC)	/* a script without a first line that says so: the shell's */
+		execvp(program->path, program->argv);
+	if (errno == ENOENT)
+		complain(NOT_FOUND, "%s: its interpreter is not there", program->path);
+	complain(CANNOT_RUN, "%s: %s", program->path, strerror(errno));
+}
+
+/* The program's name and arguments, for the trace. */
+static char *command_line(char **argv)
+{
+	char *line = join("", *argv);
+
+	while (*++argv) {
+		char *longer = join(line, " ");
+
+		free(line);
+		line = join(longer, *argv);
+		free(longer);
+	}
+	return line;
 }
 
 int run(char **argv)
 {
-	char **program = take_options(argv);
-	char *path = program_find(program[0]);
+	struct program program = { .argv = take_options(argv) };
+	const char *name = program.argv[0];
+	char *path = program_find(name);
 	const char *obstacle;
 
 	check_environment();
 	if (!path && errno == ENOENT)
-		complain(NOT_FOUND, "%s: program not found", program[0]);
+		complain(NOT_FOUND, "%s: program not found", name);
 	if (!path)
-		complain(CANNOT_RUN, "%s: %s", program[0], strerror(errno));
+		complain(CANNOT_RUN, "%s: %s", name, strerror(errno));
 
 	obstacle = program_obstacle(path);
 	if (obstacle)
 		fprintf(stderr, "acre: warning: %s %s: it will not run on acre\n", path, obstacle);
-	preload_dropin();
-	execv(path, program);
-	if (errno == ENOEXEC)	/* a script without a first line that says so: the shell's */
-		execvp(path, program);
-	if (errno == ENOENT)
-		complain(NOT_FOUND, "%s: its interpreter is not there", path);
-	complain(CANNOT_RUN, "%s: %s", path, strerror(errno));
+	program.path = path;
+	preload(DROPIN);
+	if (!record_file)
+		become(&program);
+	preload(RECORDER);
+	record_prepare(record_file);
+	return record(become, &program, command_line(program.argv));
 }
