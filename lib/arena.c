@@ -1,5 +1,5 @@
 /*
- * Arena: creation, layout, the registry of live arenas, destruction. See arena.h for the picture.
+ * Arena: creation, layout, destruction. See arena.h for the picture.
  */
 #include "arena.h"
 
@@ -15,6 +15,7 @@
 #include "pages.h"
 #include "plot.h"
 #include "private.h"
+#include "registry.h"
 #include "report.h"
 #include "thread.h"
 
@@ -29,20 +30,11 @@
 #define LEASE_FLOOR	((size_t)16 << 10)
 #define BASE_ALIGN	64u
 
-struct lock arena_registry = { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = RANK_REGISTRY };
-
-static struct acre *arenas;		/* under the registry's lock */
 static struct acre *_Atomic under_malloc;
 
 static size_t clamp(size_t n, size_t least, size_t most)
 {
 	return n < least ? least : n > most ? most : n;
-}
-
-void arena_each(void (*visit)(struct acre *))
-{
-	for (struct acre *arena = arenas; arena; arena = arena->next)
-		visit(arena);
 }
 
 uint64_t arena_peak(struct acre *arena, uint64_t used)
@@ -193,14 +185,6 @@ static bool lay_out(struct acre *arena)
 	return true;
 }
 
-static void enter(struct acre *arena)
-{
-	lock_take(&arena_registry);
-	arena->next = arenas;
-	arenas = arena;
-	lock_drop(&arena_registry);
-}
-
 /* Of what an attacker doesn't know. */
 static void set_guards(struct acre *arena, const struct acre_options *options, uint64_t secret)
 {
@@ -241,6 +225,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 		set_guards(arena, options, secret);
 	lock_init(&arena->lock, RANK_COMMONS);
 	lock_init(&arena->depot.lock, RANK_DEPOT);
+	waiting_init(arena, options->rcu_bytes);
 	if (!lay_out(arena))
 		return NULL;
 	if (mapped && arena->flags & ACRE_HUGE_PAGES)
@@ -251,8 +236,7 @@ static struct acre *make(void *base, size_t size, size_t mapped, const struct ac
 			return NULL;
 		pages_prefault(base, size);
 	}
-	enter(arena);
-	return arena;
+	return registry_enter(arena) ? arena : NULL;
 }
 
 static const struct acre_options defaults;
@@ -368,22 +352,6 @@ struct acre *acre_default(void)
 	return atomic_load_explicit(&under_malloc, memory_order_acquire);
 }
 
-/* Takes the arena out of the registry; false if it isn't there. */
-static bool withdraw(struct acre *arena)
-{
-	struct acre **link;
-	bool found;
-
-	lock_take(&arena_registry);
-	for (link = &arenas; *link && *link != arena; link = &(*link)->next)
-		;
-	found = *link != NULL;
-	if (found)
-		*link = arena->next;
-	lock_drop(&arena_registry);
-	return found;
-}
-
 /* Whoever gets the range next finds it as if no block had been in it. */
 static void show_all(struct acre *arena)
 {
@@ -395,10 +363,15 @@ static void show_all(struct acre *arena)
 
 int acre_destroy(struct acre *arena)
 {
-	if (!arena || arena == acre_default() || !withdraw(arena)) {
+	if (!arena || arena == acre_default() || acre_of(arena) != arena) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (!waiting_end(arena)) {
+		errno = EDEADLK;
+		return -1;
+	}
+	registry_withdraw(arena);
 	show_all(arena);
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		lock_end(&plot_at(arena, id)->lock);

@@ -9,8 +9,8 @@
  *	  array behind it
  *
  * Everything refers to everything else by offsets from base, but for the caches, each of which
- * belongs to one thread of one process, the depot between them, and the list of the process's
- * arenas.
+ * belongs to one thread of one process, the depot between them, what waits for a grace period
+ * (waiting.h), and the list of the process's arenas.
  *
  * Plots are slabs of equal size at the high end. Some are set aside from the start; further ones
  * take the end of the commons while it's free, so they never cut the free range.
@@ -27,6 +27,7 @@
 #include "heap.h"
 #include "lock.h"
 #include "sizes.h"
+#include "waiting.h"
 
 #define ARENA_LEAST	((size_t)64 << 10)
 #define ARENA_MOST	((uint64_t)1 << 40)
@@ -83,6 +84,8 @@ struct acre {
 	struct guard guard;
 	size_t fail_at;			/* the first request to refuse for a test's sake; 0 = none */
 	size_t fail_count;
+	size_t rcu_bytes;		/* most bytes that are to wait for grace periods */
+	size_t rcu_batch;		/* and those that make one begin early */
 
 	/* Under the registry's lock. */
 	struct acre *next;
@@ -101,8 +104,15 @@ struct acre {
 	uint64_t search_steps;		/* of the searches for a place, so far */
 
 	struct depot depot;
+	/* Under waiting_lock. */
+	struct lock waiting_lock;
+	struct queue queues[FLAVORS];	/* what threads without a plot handed in */
+
+	struct grace graces[FLAVORS];
+	const struct waiting_hooks *_Atomic waiting_hooks;
 
 	/* Anyone's. */
+	_Atomic uint64_t waiting_bytes;	/* in queues, and of strays */
 	_Atomic uint32_t plots;		/* made so far, in use or idle; see plots_made() */
 	_Atomic uint64_t caches_granted;
 	_Atomic uint64_t used_bytes;	/* of callers and caches, as reported so far */

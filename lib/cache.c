@@ -69,8 +69,7 @@ static void send_to_commons(struct acre *arena, const uint64_t *places, unsigned
 	lock_drop(&arena->lock);
 }
 
-/* Cached blocks go back, owner by owner; under the lock of this plot, if any. */
-static void give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count)
+void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count)
 {
 	while (count) {
 		uint32_t owner = owner_of(arena, places[0]);
@@ -148,7 +147,7 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 
 	verify(cache->arena, oldest_of(cache, class), count, places);
 	drop_oldest(cache, class, count);
-	give(cache->arena, cache->plot, places, count);
+	cache_give(cache->arena, cache->plot, places, count);
 }
 
 /* Takes a chunk of another class than this (0 = of any) home; under the depot's lock. */
@@ -161,7 +160,7 @@ static bool evict(struct acre *arena, struct plot *own, unsigned but)
 	verify(arena, blocks, count, places);
 	if (own)
 		lock_take(&own->lock);
-	give(arena, own, places, count);
+	cache_give(arena, own, places, count);
 	if (own)
 		lock_drop(&own->lock);
 	return count;
@@ -369,7 +368,7 @@ void cache_salvage(struct cache *cache)
 			if (!depot_fits(arena, block))
 				continue;
 			verify(arena, &block, 1, &at);
-			give(arena, cache->plot, &at, 1);
+			cache_give(arena, cache->plot, &at, 1);
 		}
 	cache_reset(cache);
 }

@@ -264,6 +264,9 @@ void *cache_refill(struct cache *cache, unsigned class);
 /* Puts a verified block of just the class's size; false if the cache can't hold it. */
 bool cache_keep(struct cache *cache, void *block, unsigned class);
 
+/* Cached blocks go back, owner by owner; under the lock of this plot, if any. */
+void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count);
+
 /* Gives back all that the cache holds. */
 void cache_flush(struct cache *cache);
 

@@ -45,11 +45,15 @@ int acre_check(struct acre *arena)
 
 		lock_take(&plot->lock);
 		faults += plot_check(arena, plot);
+		faults += waiting_check(arena, plot);
 		lock_drop(&plot->lock);
 	}
 	lock_take(&arena->depot.lock);
 	faults += depot_check(arena);
 	lock_drop(&arena->depot.lock);
+	lock_take(&arena->waiting_lock);
+	faults += waiting_check(arena, NULL);
+	lock_drop(&arena->waiting_lock);
 	lock_take(&arena->lock);
 	broken = heap_check(arena_base(arena), &arena->commons);
 	faults += broken;

@@ -302,12 +302,10 @@ static void *finish(struct acre *arena, uint64_t at, bool zero)
 	return block;
 }
 
-void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero)
+uint64_t guard_place(struct acre *arena, size_t size, size_t alignment)
 {
 	uint64_t at;
 
-	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
-		return NULL;
 	lock_take(&arena->lock);
 	at = take(arena, size, alignment);
 	while (!at && arena->guard.blocks) {
@@ -315,6 +313,18 @@ void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero)
 		at = take(arena, size, alignment);
 	}
 	lock_drop(&arena->lock);
+	return at;
+}
+
+void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero)
+{
+	uint64_t at;
+
+	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
+		return NULL;
+	at = guard_place(arena, size, alignment);
+	if (!at && waiting_expedite(arena, size))
+		at = guard_place(arena, size, alignment);
 	purge_maybe(arena, 0);
 	return at ? finish(arena, at, zero) : NULL;
 }
@@ -397,7 +407,8 @@ int guard_check(struct acre *arena)
 	for (uint64_t at = arena->commons.start; at < arena->commons.end;
 	     at += tag_size(tag_at(base, at))) {
 		enum tag_state state = tag_state(tag_at(base, at));
-		const char *what = state == TAG_LIVE ? fault_behind(arena, at) : NULL;
+		bool held = state == TAG_LIVE || state == TAG_WAITING || state == TAG_STRAY;
+		const char *what = held ? fault_behind(arena, at) : NULL;
 
 		if (what)
 			faults += heap_fault(base, at, what);

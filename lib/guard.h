@@ -32,6 +32,12 @@
 /* A block for a request, as supply(); NULL if there's no room, also once the quarantine is empty. */
 void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero);
 
+/*
+ * The same from the heap and the quarantine alone, for who holds a lock that comes before theirs: a
+ * place, whose block isn't marked as touched yet; 0 if there's no room.
+ */
+uint64_t guard_place(struct acre *arena, size_t size, size_t alignment);
+
 /* Frees a block. */
 void guard_give(struct acre *arena, void *block);
 

@@ -345,7 +345,7 @@ int heap_check_owner(char *base, const struct heap *heap, uint64_t at)
 	enum tag_state state = tag_state(tag);
 	int faults = 0;
 
-	if (state != TAG_LIVE && state != TAG_CACHED && state != TAG_FREE && state != TAG_LEASE)
+	if (!is_state(state) || state == TAG_END)
 		faults += heap_fault(base, at, "its state is none");
 	if (state != TAG_LEASE && tag_plot(tag) != heap->plot)
 		faults += heap_fault(base, at, "its tag names another owner");

@@ -5,10 +5,11 @@
  *
  *	rank 0		the registry of arenas
  *	rank 1		the depot of an arena
- *	rank 2..2048	the plots of an arena, by id; more than one only around fork, or where
+ *	rank 2		its blocks that wait for a grace period, beside those of plots
+ *	rank 3..2049	the plots of an arena, by id; more than one only around fork, or where
  *			the second isn't waited for: in acre_walk(), and in a cache that gives
  *			blocks back to their plots
- *	rank 2049	the commons of an arena
+ *	rank 2050	the commons of an arena
  *
  * Only fork holds locks of two arenas at once, in the registry's order, while it holds the
  * registry. Other fork handlers of the program may allocate meanwhile, in the same thread: for a
@@ -25,8 +26,9 @@
 
 #define RANK_REGISTRY	0u
 #define RANK_DEPOT	1u
-#define RANK_PLOT(id)	((id) + 1u)
-#define RANK_COMMONS	2049u
+#define RANK_WAITING	2u
+#define RANK_PLOT(id)	((id) + 2u)
+#define RANK_COMMONS	2050u
 
 struct lock {
 	pthread_mutex_t mutex;

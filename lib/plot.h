@@ -54,6 +54,8 @@ struct plot {
 	uint64_t blocks;		/* number of these */
 	int64_t unreported;		/* bytes of use, see arena_used() */
 	uint64_t purged;		/* place of the lease where purge.c goes on */
+	struct queue queues[FLAVORS];	/* blocks that wait: see waiting.h */
+	struct ring ring;		/* its thread's, mostly */
 	uint32_t crest[(PLOT_LEASES + CREST - 1) / CREST];
 	uint32_t room[PLOT_LEASES];
 	uint64_t lease[PLOT_LEASES];	/* places of the leases' blocks in the commons */

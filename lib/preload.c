@@ -350,6 +350,7 @@ static void say_statistics(int fd)
 	say(fd, "live blocks     ", stats.live_blocks);
 	say(fd, "peak live bytes ", stats.peak_live_bytes);
 	say(fd, "cached bytes    ", stats.cached_bytes);
+	say(fd, "waiting bytes   ", stats.waiting_bytes);
 	say(fd, "free bytes      ", stats.free_bytes);
 	say(fd, "largest free    ", stats.largest_free);
 	say(fd, "resident bytes  ", stats.resident_bytes);

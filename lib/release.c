@@ -9,6 +9,7 @@
 #include "commons.h"
 #include "plot.h"
 #include "purge.h"
+#include "registry.h"
 #include "report.h"
 
 /* What is wrong with a block whose tag isn't that of a live one. */
@@ -18,6 +19,9 @@ static const char *cause_of(char *base, uint64_t at, uint32_t key)
 
 	if (tag_state(tag) == TAG_FREE)
 		return "it is free already; look for a double free";
+	if ((tag_state(tag) == TAG_WAITING || tag_state(tag) == TAG_STRAY) &&
+	    tag_sound(base, at, key))
+		return "it was handed to acre_free_rcu() before; look for a double free";
 	if (tag_state(tag) == TAG_CACHED && tag_sound(base, at, key))
 		return "it was freed before; look for a double free";
 	return "no block begins here, or its tag was overwritten; look for a write past the end of "
@@ -33,8 +37,7 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 
 	if (offset >= arena->size || offset / GRANULE <= arena->commons.start ||
 	    offset >= atomic_load_explicit(&arena->committed, memory_order_relaxed))
-		report_misuse(call, block, "it doesn't lie in this arena; was it allocated "
-					   "elsewhere, or on the stack?");
+		registry_foreign(arena, block, call);
 	if (offset % GRANULE)
 		report_misuse(call, block, "no block begins here: it isn't aligned to 16");
 	at = offset / GRANULE - 1;

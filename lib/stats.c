@@ -47,6 +47,7 @@ static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
 	cache_count(&plot->cache, cached_blocks, &stats->cached_bytes);
 	*cached_blocks += atomic_load_explicit(&plot->inbox_blocks, memory_order_relaxed);
 	stats->cached_bytes += atomic_load_explicit(&plot->inbox_bytes, memory_order_relaxed);
+	waiting_count(arena, plot, &stats->waiting_blocks, &stats->waiting_bytes);
 	lock_drop(&plot->lock);
 }
 
@@ -88,6 +89,9 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	lock_take(&arena->depot.lock);
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		add_plot(arena, plot_at(arena, id), &sums, stats, &cached_blocks);
+	lock_take(&arena->waiting_lock);
+	waiting_count_rest(arena, &stats->waiting_blocks, &stats->waiting_bytes);
+	lock_drop(&arena->waiting_lock);
 	lock_take(&arena->lock);
 	add_free(arena_base(arena), &arena->commons, &sums);
 	sums.used += arena->commons.used - arena->lease_granules;
@@ -103,9 +107,10 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	lock_drop(&arena->lock);
 
 	/* Caches move while they are counted: a difference may pass zero for a moment. */
-	stats->live_blocks = above(sums.blocks, cached_blocks);
+	stats->live_blocks = above(sums.blocks, cached_blocks + stats->waiting_blocks);
 	stats->live_bytes = above(sums.used * GRANULE,
-				  sums.blocks * TAG_BYTES + stats->cached_bytes);
+				  sums.blocks * TAG_BYTES + stats->cached_bytes +
+					  stats->waiting_bytes);
 	stats->free_bytes = sums.free * GRANULE - sums.free_blocks * TAG_BYTES;
 	stats->largest_free = sums.largest ? payload_bytes(sums.largest) : 0;
 	stats->refusals = atomic_load_explicit(&arena->refusals, memory_order_relaxed);

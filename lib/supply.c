@@ -122,12 +122,12 @@ void *supply_refuse(struct acre *arena, struct cache *cache)
 	return NULL;
 }
 
-uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment)
+/* Steps 2 to 5. */
+static uint64_t from_anywhere(struct acre *arena, struct cache *cache, size_t size,
+			      size_t alignment)
 {
 	uint64_t granules, at;
 
-	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
-		return 0;
 	at = from_own(arena, cache->plot, wanted_granules(arena, cache, size, alignment), alignment);
 	if (!at && arena->plot_bytes) {
 		supply_reclaim(arena, cache);
@@ -136,6 +136,18 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 		if (!at)
 			at = from_others(arena, granules, alignment);
 	}
+	return at;
+}
+
+uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size_t alignment)
+{
+	uint64_t at;
+
+	if ((uint64_t)size > REQUEST_MOST || (uint64_t)alignment > REQUEST_MOST)
+		return 0;
+	at = from_anywhere(arena, cache, size, alignment);
+	if (!at && waiting_expedite(arena, size))
+		at = from_anywhere(arena, cache, size, alignment);
 	purge_maybe(arena, 0);
 	return at;
 }

@@ -7,7 +7,8 @@
  *	4  reclaim: the thread's own cache, the depot, those of threads that are gone, the inboxes of all
  *	   plots, wholly free leases; then 2 and 3 again
  *	5  free blocks in the leases of other plots
- *	6  NULL
+ *	6  what waits for a grace period is hurried up (waiting.h), if there is any; then 2 to 5 again
+ *	7  NULL
  *
  * So no free block is held hostage by a thread that sleeps or is gone; only what other threads'
  * caches hold stays out of reach.
@@ -30,7 +31,7 @@ uint64_t supply_place(struct acre *arena, struct cache *cache, size_t size, size
 /* Whether this request is one that acre_options.fail_at says to refuse. */
 bool supply_fails(struct acre *arena);
 
-/* Step 6: empties the cache and the depot, counts a refusal, sets errno to ENOMEM, and returns NULL. */
+/* Step 7: empties the cache and the depot, counts a refusal, sets errno to ENOMEM, and returns NULL. */
 void *supply_refuse(struct acre *arena, struct cache *cache);
 
 /* Step 4. cache may be cache_none. */

@@ -53,6 +53,8 @@ enum tag_state {
 	TAG_LIVE = 0xA5,	/* a caller holds it */
 	TAG_CACHED = 0xC3,	/* a thread's cache or an inbox holds it */
 	TAG_FREE = 0x99,	/* in its heap's index */
+	TAG_WAITING = 0xCC,	/* handed in, to be freed after a grace period: see waiting.h */
+	TAG_STRAY = 0xAA,	/* the same, in no queue */
 	TAG_LEASE = 0x96,	/* of the commons, held by a plot */
 	TAG_END = 0xF0		/* behind the last block of a heap */
 };
@@ -235,7 +237,8 @@ static inline void tag_write(char *base, uint64_t at, uint64_t granules, enum ta
 static inline bool is_state(enum tag_state state)
 {
 	return state == TAG_LIVE || state == TAG_CACHED || state == TAG_FREE ||
-	       state == TAG_LEASE || state == TAG_END;
+	       state == TAG_LEASE || state == TAG_WAITING || state == TAG_STRAY ||
+	       state == TAG_END;
 }
 
 /* Whether the tag has a state, and check bits that agree with its address and size. */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "plot.h"
+#include "private.h"
 #include "report.h"
 
 _Thread_local struct acre_thread acre_private_thread = {
@@ -29,6 +30,11 @@ _Thread_local struct acre_thread acre_private_thread = {
 
 static pthread_key_t leaving_key;
 static atomic_bool have_leaving_key;
+
+struct cache *acre_private_cache(struct acre *arena)
+{
+	return thread_cache(arena);
+}
 
 struct cache *thread_held(struct acre *arena)
 {
@@ -105,6 +111,7 @@ static void lock_arena(struct acre *arena)
 	uint32_t locked = 0;
 
 	lock_seize(&arena->depot.lock);
+	lock_seize(&arena->waiting_lock);
 	for (;;) {
 		while (locked < plots_made(arena))
 			lock_seize(&plot_at(arena, ++locked)->lock);
@@ -123,6 +130,7 @@ static void unlock_arena(struct acre *arena)
 	lock_yield(&arena->lock);
 	for (uint32_t id = arena->plots_seized; id; id--)
 		lock_yield(&plot_at(arena, id)->lock);
+	lock_yield(&arena->waiting_lock);
 	lock_yield(&arena->depot.lock);
 }
 
@@ -134,6 +142,7 @@ static void orphan_plots(struct acre *arena)
 {
 	uintptr_t self = (uintptr_t)&acre_private_thread;
 
+	waiting_forked(arena);
 	arena->idle_plot = 0;
 	/* The thread that purged may be one of those. */
 	if (atomic_load_explicit(&arena->purge_at, memory_order_relaxed) == PURGE_BUSY) {

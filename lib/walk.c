@@ -26,7 +26,8 @@ static int visit_block(struct walk *walk, uint64_t at)
 		.address = payload_at(base, at),
 		.size = payload_bytes(tag_size(tag)),
 		.state = state == TAG_FREE ? ACRE_FREE :
-			 state == TAG_LIVE ? ACRE_LIVE : ACRE_CACHED,
+			 state == TAG_LIVE ? ACRE_LIVE :
+			 state == TAG_CACHED ? ACRE_CACHED : ACRE_WAITING,
 		.plot = tag_plot(tag),
 	};
 

@@ -215,7 +215,7 @@ void look(struct acre *arena, struct image *image)
 		     i, block->address, (size_t)end);
 		must(block->size >= 8, "block %zu at %p has %zu bytes", i, block->address,
 		     block->size);
-		must(block->state >= ACRE_LIVE && block->state <= ACRE_FREE,
+		must(block->state >= ACRE_LIVE && block->state <= ACRE_WAITING,
 		     "block %zu at %p has state %u", i, block->address, block->state);
 		end = address + block->size;
 	}
@@ -332,6 +332,10 @@ void must_be_honest(struct acre *arena)
 	     stats.free_bytes, bytes_in_state(&image, ACRE_FREE));
 	must(stats.cached_bytes == bytes_in_state(&image, ACRE_CACHED), "%zu, the walk saw %zu",
 	     stats.cached_bytes, bytes_in_state(&image, ACRE_CACHED));
+	must(stats.waiting_blocks == count_state(&image, ACRE_WAITING), "%zu, the walk saw %zu",
+	     stats.waiting_blocks, count_state(&image, ACRE_WAITING));
+	must(stats.waiting_bytes == bytes_in_state(&image, ACRE_WAITING), "%zu, the walk saw %zu",
+	     stats.waiting_bytes, bytes_in_state(&image, ACRE_WAITING));
 	must(stats.largest_free == largest, "%zu, the walk saw %zu", stats.largest_free, largest);
 	must(stats.peak_live_bytes >= stats.live_bytes, "%zu below %zu", stats.peak_live_bytes,
 	     stats.live_bytes);

@@ -41,11 +41,13 @@ same "libacre exports what acre.h declares, as ACRE_0.1" \
 same "beside it only acre_private_*, as ACRE_PRIVATE" "" \
 	"$(exported "$library" | grep '@@ACRE_PRIVATE$' | grep -v '^acre_private_' || true)"
 
-if [ -f "$build/.libs/libacre.a" ]; then
-	same "libacre.a defines no global name without acre_" "" \
-		"$(nm --defined-only --extern-only "$build/.libs/libacre.a" |
-			awk 'NF == 3 && $3 !~ /^acre_/ { print $3 }')"
-fi
+for file in "$build/.libs/libacre.a" "$build/.libs/libacre-rcu.a"; do
+	if [ -f "$file" ]; then
+		same "${file##*/} defines no global name without acre_" "" \
+			"$(nm --defined-only --extern-only "$file" |
+				awk 'NF == 3 && $3 !~ /^acre_/ { print $3 }')"
+	fi
+done
 
 same "libacre-malloc exports the allocator's names, unversioned" \
 	"$(LC_ALL=C sort <<'END'
@@ -72,8 +74,22 @@ valloc
 END
 )" "$(exported "$dropin")"
 
+if [ -f "$build/.libs/libacre-rcu.so" ]; then
+	# What's static inline is for the program's own flavour.
+	declared=$(sed 's|/\*.*\*/||; /\/\*/,/\*\//d; /^static inline/,/^}/d' \
+		"$source/include/acre/rcu.h" | grep -o '\bacre_[a-z_]*(' | tr -d '(' | LC_ALL=C sort -u)
+	same "libacre-rcu exports what rcu.h declares, as ACRE_RCU_0.1" \
+		"$(printf '%s@@ACRE_RCU_0.1\n' $declared)" "$(exported "$build/.libs/libacre-rcu.so")"
+	same "libacre-rcu needs libacre and the C library alone" "libacre.so.0 libc.so.6" \
+		"$(readelf --dynamic "$build/.libs/libacre-rcu.so" |
+			awk '/NEEDED/ { print $NF }' | tr -d '[]' | LC_ALL=C sort | xargs)"
+	optional=("$build/.libs/libacre-rcu.so")
+else
+	optional=()
+fi
+
 # All memory lies in the arena, so libacre has no use for another allocator.
-for file in "$library" "$dropin"; do
+for file in "$library" "$dropin" ${optional[@]+"${optional[@]}"}; do
 	same "${file##*/} allocates nowhere else" "" "$(imported "$file" |
 		grep -E -x '(|c|re)alloc(array)?|malloc|free|.*memalign|aligned_alloc|strdup|brk|sbrk|_Zn.*|_Zd.*' || true)"
 	# A thread's cache is found without a call (and a call might allocate).
@@ -84,7 +100,7 @@ same "libacre-malloc finds libacre beside itself, and nowhere else" 'libacre.so.
 	"$(readelf --dynamic "$dropin" |
 		awk '/NEEDED.*libacre/ { needed = $NF } /RUNPATH/ { print substr(needed, 2, length(needed) - 2), $NF }')"
 # A lazy binding in the midst of malloc would call the dynamic linker, which allocates.
-for file in "$library" "$dropin"; do
+for file in "$library" "$dropin" ${optional[@]+"${optional[@]}"}; do
 	same "${file##*/} is bound at load and stays" "NODELETE NOW" \
 		"$(readelf --dynamic "$file" | grep FLAGS_1 | grep -o -w 'NOW\|NODELETE' | sort | xargs)"
 done

@@ -21,7 +21,7 @@
 #define SECONDS_MOST	60u	/* of a seed that takes a few milliseconds: it hangs */
 
 static const struct scenario *scenarios[COUNT_OF(tenancy_scenarios) + COUNT_OF(memory_scenarios) +
-					COUNT_OF(view_scenarios)];
+					COUNT_OF(view_scenarios) + GRACE_SCENARIOS];
 
 /* What a child says of its run. */
 static struct {
@@ -39,6 +39,10 @@ static void list_scenarios(void)
 		scenarios[n++] = &memory_scenarios[i];
 	for (size_t i = 0; i < COUNT_OF(view_scenarios); i++)
 		scenarios[n++] = &view_scenarios[i];
+#ifdef ACRE_RCU
+	for (size_t i = 0; i < COUNT_OF(grace_scenarios); i++)
+		scenarios[n++] = &grace_scenarios[i];
+#endif
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must(told != MAP_FAILED, "mmap: %s", strerror(errno));
 }

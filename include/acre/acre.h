@@ -114,6 +114,8 @@ struct acre_options {
 				   as if the arena were full; 0 = none. A request is a call that
 				   allocates, or makes a block larger. There are no caches */
 	size_t fail_count;	/* so many requests in a row are refused from there on; 0 = 1 */
+	size_t rcu_bytes;	/* most bytes to wait for grace periods (<acre/rcu.h>); 0 = 64 MiB,
+				   at most an eighth of the arena */
 };
 
 /*
@@ -138,7 +140,7 @@ struct acre *acre_create_at(void *memory, size_t size, const struct acre_options
  *
  * No other thread may be using the arena, nor use it later; threads that used it earlier may be
  * alive, and may exit at any time. Returns 0, or -1 with errno EINVAL if arena is not a live arena,
- * or is acre_default().
+ * or is acre_default(); or EDEADLK, see <acre/rcu.h>.
  */
 int acre_destroy(struct acre *arena);
 
@@ -219,12 +221,15 @@ struct acre_stats {
 	size_t largest_free;	/* usable bytes of the largest free block */
 	size_t resident_bytes;	/* of the arena's range, in memory now, metadata included */
 	size_t peak_live_bytes;	/* the most live_bytes has been; with caches, within 64 KiB a plot,
-				   and with what the caches held added */
+				   and with what was cached or waiting added */
 	size_t plots;		/* plots held by threads now */
 	size_t leases;		/* spans of the commons held by plots */
 	size_t refusals;	/* requests answered with ENOMEM */
 	size_t search_steps;	/* index words and tags looked at to find a place in the commons;
 				   with ACRE_NO_CACHE that's all there is to search */
+	size_t waiting_bytes;	/* usable bytes of blocks that wait for a grace period, and of the
+				   lists of them; not among the live, cached or free ones */
+	size_t waiting_blocks;	/* the number of these */
 };
 
 /* Fills *stats. O(free blocks + plots + pages). */
@@ -234,12 +239,13 @@ void acre_stats(struct acre *arena, struct acre_stats *stats);
 #define ACRE_LIVE	1u	/* a caller holds it */
 #define ACRE_CACHED	2u	/* in a thread's cache, or on its way to its heap */
 #define ACRE_FREE	3u	/* free and coalesced */
+#define ACRE_WAITING	4u	/* handed to acre_free_rcu() (<acre/rcu.h>), or a list of such */
 
 /* A block, as acre_walk() reports it. */
 struct acre_block {
 	const void *address;	/* of the payload; of a free block: what malloc would return */
 	size_t size;		/* usable bytes */
-	unsigned state;		/* ACRE_LIVE, ACRE_CACHED, ACRE_FREE */
+	unsigned state;		/* ACRE_LIVE, ACRE_CACHED, ACRE_FREE, ACRE_WAITING */
 	unsigned plot;		/* 0 = the commons */
 };
 
@@ -251,6 +257,16 @@ struct acre_block {
  */
 int acre_walk(struct acre *arena, int (*visit)(const struct acre_block *block, void *user),
 	      void *user);
+
+/*
+ * The arena that this address lies in: in a block, or in what the arena keeps for itself. NULL if it
+ * lies in none.
+ *
+ * Never waits, also while other threads create and destroy arenas. If the caller's use of the
+ * address doesn't keep the arena from being destroyed meanwhile, the answer may be out of date when
+ * it comes. O(the most arenas that were alive at once).
+ */
+struct acre *acre_of(const void *address);
 
 /* The arena under malloc when the program runs on libacre-malloc.so, else NULL. */
 struct acre *acre_default(void);

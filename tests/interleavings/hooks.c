@@ -52,6 +52,17 @@ ACCESSES(16)
 RANGE(read_range)
 RANGE(write_range)
 
+/* What lib/shadow.h says of liburcu's order, and a fence for the compiler alone: neither is a point. */
+HOOK(void, acquire, void *at)
+{
+	(void)at;
+}
+
+HOOK(void, atomic_signal_fence, int order)
+{
+	(void)order;
+}
+
 HOOK(void *, memcpy, void *to, const void *from, size_t size)
 {
 	schedule_point(POINT_ACCESS, WHERE());

@@ -25,6 +25,7 @@ for guards in none canaries all; do
 	caught 6 "$guards" code "doesn't lie in this arena"
 	caught 6 "$guards" mmap "doesn't lie in this arena"
 	caught 6 "$guards" wild "doesn't lie in this arena"
+	caught 6 "$guards" arena 'block of arena 2 freed into arena 1'
 	caught 6 "$guards" late 'write after free'
 done
 caught 6 none neighbour 'overwritten'

@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* There on the drop-in, by the library below it. */
+__attribute__((weak)) struct acre *acre_create(size_t size, const void *options);
+__attribute__((weak)) void *acre_malloc(struct acre *arena, size_t size);
+
 static char *volatile block;
 static char *volatile other;
 
@@ -21,6 +25,8 @@ static void overflow(size_t size)
 static void write_after_free(size_t size, size_t offset)
 {
 	block = malloc(size);
+	/* A neighbour that stays: fresh land behind a free block bears no stamp. */
+	other = malloc(size);
 	free(block);
 	block[offset] = 'x';
 	/* Until the same memory would come again. */
@@ -49,6 +55,12 @@ int main(int argc, char **argv)
 		block = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			     0);
 		free(block + 4096);
+	} else if (strcmp(what, "arena") == 0) {
+		/* Of an arena of the program's own, which comes after the one under malloc. */
+		other = malloc(1);
+		if (!acre_create)
+			return 2;
+		free(acre_malloc(acre_create(1 << 20, NULL), 100));
 	} else if (strcmp(what, "wild") == 0) {
 		free((void *)(uintptr_t)0x4141414141414140);
 	} else if (strcmp(what, "neighbour") == 0) {
