@@ -51,11 +51,7 @@ static void send(struct acre *arena, struct plot *plot, uint64_t *places, unsign
 		if (!lock_try(&plot->lock))
 			return;
 	}
-	/* What others have posted while this went on; what slips through waits for the next drain. */
-	do {
-		plot_drain(arena, plot);
-		lock_drop(&plot->lock);
-	} while (atomic_load_explicit(&plot->inbox, memory_order_relaxed) && lock_try(&plot->lock));
+	plot_let_go(arena, plot);
 }
 
 /* The same for blocks of the commons. */

@@ -447,6 +447,14 @@ void plot_drain(struct acre *arena, struct plot *plot)
 	atomic_fetch_sub_explicit(&plot->inbox_bytes, bytes, memory_order_relaxed);
 }
 
+void plot_let_go(struct acre *arena, struct plot *plot)
+{
+	do {
+		plot_drain(arena, plot);
+		lock_drop(&plot->lock);
+	} while (atomic_load_explicit(&plot->inbox, memory_order_relaxed) && lock_try(&plot->lock));
+}
+
 void plot_release(struct acre *arena, struct plot *plot)
 {
 	for (unsigned i = plot->leases; i--;)

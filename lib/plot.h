@@ -28,7 +28,7 @@
 #include "arena.h"
 #include "cache.h"
 
-#define PLOT_LEASES	255u
+#define PLOT_LEASES	223u
 #define CREST		16u	/* leases whose largest room is noted apart */
 
 /* A lease's own record, at the start of its payload; the index of its heap follows. */
@@ -145,6 +145,12 @@ uint64_t plot_slide(struct acre *arena, struct plot *plot, uint64_t at, uint64_t
 
 /* Frees what is in the inbox. */
 void plot_drain(struct acre *arena, struct plot *plot);
+
+/*
+ * Drains the inbox and drops the lock; and once more where something was posted meanwhile by someone
+ * who found the lock taken. For who holds the lock of a plot whose thread may sleep.
+ */
+void plot_let_go(struct acre *arena, struct plot *plot);
 
 /* Wholly free leases go back to the commons. */
 void plot_release(struct acre *arena, struct plot *plot);

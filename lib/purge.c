@@ -90,7 +90,7 @@ static bool purge_heaps(struct acre *arena, struct pass *pass)
 		if (!lock_try(&plot->lock))
 			continue;
 		done = purge_plot(arena, plot, pass);
-		lock_drop(&plot->lock);
+		plot_let_go(arena, plot);
 		if (!done)
 			return false;
 	}

@@ -6,7 +6,7 @@
 #include "thread.h"
 
 /* Caches that soon give back what they hold. */
-static const struct acre_options small_caches = { .cache_bytes = 2048 };
+static const struct acre_options small_caches = { .cache_bytes = 600 };
 
 static size_t small_size(struct dice *dice)
 {
@@ -154,8 +154,8 @@ static void want_it(struct actor *actor)
 
 static void play_mail(void)
 {
-	/* Four blocks of this size. */
-	const struct acre_options options = { .cache_bytes = 4096 };
+	/* Four blocks of this size, and two a thread in the depot. */
+	const struct acre_options options = { .cache_bytes = 5000 };
 	struct piece piece;
 	void *most;
 
