@@ -10,7 +10,6 @@
 #include "support.h"
 
 #include <regex.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,9 +110,12 @@ static void tag_in_an_inbox(struct scene *scene)
 	acre_flush(arena);
 }
 
+static sem_t freed;
+
 static void *free_and_sleep(void *argument)
 {
 	free_it(argument);
+	sem_post(&freed);
 	for (;;)
 		pause();
 	return NULL;
@@ -125,9 +127,9 @@ static void in_an_orphans_cache(struct scene *scene)
 	int status;
 	pid_t child;
 
+	sem_init(&freed, 0, 0);
 	start(free_and_sleep, scene);
-	while (tag_state(tag_of(scene->block)) != TAG_CACHED)
-		sched_yield();
+	await(&freed);
 	scene->block[3] ^= 1;
 	child = fork();
 	if (!child) {
