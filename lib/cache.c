@@ -201,7 +201,7 @@ static unsigned fetch(struct cache *cache, unsigned class, unsigned want)
 
 void cache_flush_depot(struct acre *arena)
 {
-	if (!depot_count(arena))
+	if (!arena->depot.chunks)
 		return;
 	lock_take(&arena->depot.lock);
 	while (evict(arena, NULL, 0))
@@ -333,6 +333,8 @@ void cache_leave(struct cache *cache)
 	for (unsigned c = 1; c < CLASSES; c++)
 		park(cache, c, bin_count(cache, c));
 	cache_flush(cache);
+	if (!depot_over(arena))
+		return;
 	lock_take(&arena->depot.lock);
 	while (depot_over(arena) && evict(arena, NULL, 0))
 		;

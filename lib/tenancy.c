@@ -127,11 +127,12 @@ void plot_reap(struct acre *arena)
 		if (gone) {
 			atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 			plot->orphan = true;
-			depot_threads(arena, -1);
 		}
 		lock_drop(&plot->lock);
-		if (gone)
+		if (gone) {
+			depot_threads(arena, -1);
 			make_idle(arena, plot);
+		}
 	}
 }
 
@@ -194,9 +195,8 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 	plot_drain(arena, plot);
 	atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
-	/* Under the lock, as holder: fork's child finds the two in step. */
-	depot_threads(arena, 1);
 	lock_drop(&plot->lock);
+	depot_threads(arena, 1);
 	return plot;
 }
 
