@@ -201,7 +201,7 @@ static unsigned fetch(struct cache *cache, unsigned class, unsigned want)
 
 void cache_flush_depot(struct acre *arena)
 {
-	if (!arena->depot.chunks)
+	if (!depot_count(arena))
 		return;
 	lock_take(&arena->depot.lock);
 	while (evict(arena, NULL, 0))
@@ -333,8 +333,6 @@ void cache_leave(struct cache *cache)
 	for (unsigned c = 1; c < CLASSES; c++)
 		park(cache, c, bin_count(cache, c));
 	cache_flush(cache);
-	if (!depot_over(arena))
-		return;
 	lock_take(&arena->depot.lock);
 	while (depot_over(arena) && evict(arena, NULL, 0))
 		;
