@@ -111,7 +111,7 @@ static _Noreturn void written_to(const struct acre *arena, const void *block)
 static void verify(const struct acre *arena, void *const *blocks, unsigned count, uint64_t *places)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (!stamped(blocks[i], tag_face(tag_of(blocks[i]))))
+		if (!stamped(blocks[i], stamp_of(tag_face(tag_of(blocks[i])), TAG_CACHED)))
 			written_to(arena, blocks[i]);
 		places[i] = place_of(arena_base(arena), blocks[i]);
 	}
@@ -294,7 +294,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	for (unsigned i = had; i > 1; i--) {
 		void *block = payload_at(base_of(cache), places[i - 1]);
 
-		stamp(block, tag_face(tag_of(block)));
+		stamp(block, stamp_of(tag_face(tag_of(block)), TAG_CACHED));
 		bin_push(bin, bin_top(bin), block);
 	}
 	lock_drop(&plot->lock);
