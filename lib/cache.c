@@ -153,13 +153,15 @@ static bool evict(struct acre *arena, struct plot *own, unsigned but)
 	uint64_t places[DEPOT_CHUNK];
 	unsigned count = depot_evict(arena, but, blocks);
 
+	if (!count)
+		return false;
 	verify(arena, blocks, count, places);
 	if (own)
 		lock_take(&own->lock);
 	cache_give(arena, own, places, count);
 	if (own)
 		lock_drop(&own->lock);
-	return count;
+	return true;
 }
 
 /*
