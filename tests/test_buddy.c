@@ -8,10 +8,8 @@
  * blocks, whichever, and its low half at each split; two free buddies become one. It's two bytes for
  * each 16 of the range: which block begins there, and whether it's free.
  */
-#include "support.h"
+#include "slot.h"
 
-#define GRANULE 16
-#define TAG 8
 #define LOGS 40
 
 struct model {
@@ -198,32 +196,6 @@ static const struct scenario {
 	{ "64 MiB", 64 * MIB, -1, 20000000, 900, 200000 },
 };
 
-struct slot {
-	char *block;
-	size_t size;
-	uint64_t key;
-};
-
-/* Large blocks are marked at both ends only. */
-#define MARK 256
-static void mark(struct slot *slot, uint64_t key)
-{
-	size_t end = slot->size < MARK ? slot->size : MARK;
-
-	slot->key = key;
-	fill(slot->block, end, key);
-	if (slot->size > 2 * MARK)
-		fill(slot->block + slot->size - MARK, MARK, ~key);
-}
-
-static bool marked(const struct slot *slot, const char *block)
-{
-	size_t end = slot->size < MARK ? slot->size : MARK;
-
-	return holds(block, end, slot->key) &&
-	       (slot->size <= 2 * MARK || holds(block + slot->size - MARK, MARK, ~slot->key));
-}
-
 /* What the arena's first payload is aligned to. */
 static size_t origin_alignment(const struct model *model)
 {
@@ -266,16 +238,12 @@ static bool step_realloc(struct pair *pair, struct slot *slot, size_t size)
 
 	must(!!block == fits, "realloc(%zu to %zu) gave %p", slot->size, size, (void *)block);
 	if (!block) {
-		must(marked(slot, slot->block), "after a refused realloc of %zu bytes", slot->size);
+		must(marked(slot), "after a refused realloc of %zu bytes", slot->size);
 		return false;
 	}
 	must((block == slot->block) == stays, "realloc(%zu to %zu): %p to %p", slot->size, size,
 	     (void *)slot->block, (void *)block);
-	if (size >= slot->size)
-		must(marked(slot, block), "realloc(%zu to %zu)", slot->size, size);
-	else
-		must(holds(block, size < MARK ? size : MARK, slot->key), "realloc(%zu to %zu)",
-		     slot->size, size);
+	must_be_kept(slot, block, size);
 	if (!stays) {
 		must_take(model, block, k);
 		give(model, slot->block);
@@ -314,7 +282,7 @@ START_TEST(valid_places)
 			moved += step_realloc(&pair, slot, size);
 			mark(slot, (uint64_t)step);
 		} else if (slot->block) {
-			must(marked(slot, slot->block), "%zu bytes", slot->size);
+			must(marked(slot), "%zu bytes", slot->size);
 			give(&pair.model, slot->block);
 			acre_free(pair.arena, slot->block);
 			slot->block = NULL;
