@@ -9,7 +9,7 @@ build=${ACRE_BUILD:?is the build directory, where the suites lie}
 runs=(
 	next:realloc
 	best:guarantees best:misuse
-	worst:views worst:damage
+	worst:views worst:damage worst:double_free worst:abort
 	buddy:guarantees buddy:misuse buddy:refusal buddy:threads buddy:fork
 )
 
