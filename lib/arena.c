@@ -65,6 +65,30 @@ uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t align
 	return power_above(granules);
 }
 
+bool arena_cached(const struct acre *arena, const void *block)
+{
+	char *base = arena_base(arena);
+	uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
+
+	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
+		return false;
+	return tag_state(tag_of(block)) == TAG_CACHED &&
+	       tag_sound(base, place_of(base, block), arena->key);
+}
+
+int arena_cached_fault(const struct acre *arena, unsigned class, const void *block)
+{
+	struct line line = { 0 };
+
+	if (arena_cached(arena, block) && tag_size(tag_of(block)) == arena->plan.granules[class])
+		return 0;
+	line_text(&line, "check: block ");
+	line_address(&line, block);
+	line_text(&line, ": its tag isn't that of a cached block, but a cache holds it");
+	report(&line);
+	return 1;
+}
+
 /* What an attacker doesn't know, another for each arena. */
 static uint64_t make_secret(uint64_t serial)
 {

@@ -155,6 +155,12 @@ static inline unsigned arena_class(const struct acre *arena, uint64_t granules)
 	       (arena->policy == FIT_BUDDY && granules >= SMALL_CLASSES);
 }
 
+/* Whether a block is one that a cache or the depot can hold: whole, and nobody's. */
+bool arena_cached(const struct acre *arena, const void *block);
+
+/* 1, and a line, if it isn't, or not of this class; else 0. */
+int arena_cached_fault(const struct acre *arena, unsigned class, const void *block);
+
 /* What tells an arena from other memory. */
 static inline uint64_t arena_seal(const struct acre *arena)
 {

@@ -361,7 +361,7 @@ void cache_salvage(struct cache *cache)
 			void *block = bin_block(cache, c, n);
 			uint64_t at;
 
-			if (!depot_fits(arena, block))
+			if (!arena_cached(arena, block))
 				continue;
 			verify(arena, &block, 1, &at);
 			cache_give(arena, cache->plot, &at, 1);
@@ -386,6 +386,6 @@ int cache_check(struct cache *cache)
 
 	for (unsigned c = 1; c < CLASSES; c++)
 		for (unsigned n = bin_count(cache, c); n; n--)
-			faults += depot_fault(cache->arena, c, bin_block(cache, c, n));
+			faults += arena_cached_fault(cache->arena, c, bin_block(cache, c, n));
 	return faults;
 }

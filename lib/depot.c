@@ -187,30 +187,6 @@ unsigned depot_evict(struct acre *arena, unsigned but, void **blocks)
 	return 0;
 }
 
-bool depot_fits(const struct acre *arena, const void *block)
-{
-	char *base = arena_base(arena);
-	uintptr_t offset = (uintptr_t)block - (uintptr_t)base;
-
-	if (offset % GRANULE || offset >= arena->size || offset < GRANULE)
-		return false;
-	return tag_state(tag_of(block)) == TAG_CACHED &&
-	       tag_sound(base, place_of(base, block), arena->key);
-}
-
-int depot_fault(const struct acre *arena, unsigned class, const void *block)
-{
-	struct line line = { 0 };
-
-	if (depot_fits(arena, block) && tag_size(tag_of(block)) == arena->plan.granules[class])
-		return 0;
-	line_text(&line, "check: block ");
-	line_address(&line, block);
-	line_text(&line, ": its tag isn't that of a cached block, but a cache holds it");
-	report(&line);
-	return 1;
-}
-
 static int fault(const char *what)
 {
 	struct line line = { 0 };
@@ -237,7 +213,7 @@ int depot_check(struct acre *arena)
 			if (!chunk->count || chunk->count > DEPOT_CHUNK)
 				return faults + fault("has a chunk with more blocks than fit, or none");
 			for (unsigned i = 0; i < chunk->count; i++)
-				faults += depot_fault(arena, class, chunk->block[i]);
+				faults += arena_cached_fault(arena, class, chunk->block[i]);
 			blocks += chunk->count;
 			bytes += chunk->count * payload_bytes(arena->plan.granules[class]);
 		}

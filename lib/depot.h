@@ -80,12 +80,6 @@ unsigned depot_get(struct acre *arena, unsigned class, void **blocks, unsigned m
  */
 unsigned depot_evict(struct acre *arena, unsigned but, void **blocks);
 
-/* Whether a block is one that a cache or the depot can hold: whole, and nobody's. */
-bool depot_fits(const struct acre *arena, const void *block);
-
-/* 1, and a line, if it isn't, or not of this class; else 0. */
-int depot_fault(const struct acre *arena, unsigned class, const void *block);
-
 /* The number of faults, under the lock; a line for each. */
 int depot_check(struct acre *arena);
 
