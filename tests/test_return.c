@@ -31,7 +31,7 @@ static void forge(struct scene *scene, enum tag_state state, uint32_t owner)
 	char *base = arena_base(scene->arena);
 
 	tag_write(base, scene->at, scene->granules, state, owner, scene->arena->key, false);
-	stamp(scene->block, tag_face(tag_of(scene->block)));
+	stamp(scene->block, stamp_of(tag_face(tag_of(scene->block)), TAG_CACHED));
 }
 
 static uint32_t own_plot(struct scene *scene)
@@ -66,7 +66,7 @@ static void tag_and_stamp(struct scene *scene)
 
 	free_it(scene);
 	tag_set_face(tag, (uint32_t)tag_face(tag) ^ UINT32_C(1) << 30);
-	stamp(scene->block, tag_face(tag));
+	stamp(scene->block, stamp_of(tag_face(tag), TAG_CACHED));
 	acre_flush(scene->arena);
 }
 
