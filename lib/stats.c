@@ -38,6 +38,8 @@ static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
 		     struct acre_stats *stats, size_t *cached_blocks)
 {
 	lock_take(&plot->lock);
+	/* First, since what is drained later may come to the commons, and be counted there again. */
+	plot_drain(arena, plot);
 	if (atomic_load_explicit(&plot->holder, memory_order_relaxed) && !plot_deserted(plot))
 		stats->plots++;
 	for (unsigned i = 0; i < plot->leases; i++)
