@@ -75,18 +75,6 @@ static void take_out(char *base, struct fit *fit, uint64_t at, uint64_t size)
 		fit->buddy.some &= ~(UINT64_C(1) << k);
 }
 
-static void grow(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size)
-{
-	take_out(base, fit, at, had);
-	insert(base, fit, at, size);
-}
-
-static void cut(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to, uint64_t rest)
-{
-	take_out(base, fit, at, size);
-	insert(base, fit, to, rest);
-}
-
 /*
  * The first block in the order of size and address, from the one with this number among those of
  * 2^k granules; 0 if none.
@@ -192,13 +180,6 @@ uint64_t fit_buddy_lowest(char *base, const struct fit *fit, uint64_t size)
 	return lowest;
 }
 
-static bool has(char *base, const struct fit *fit, uint64_t at)
-{
-	uint64_t size = tag_size(tag_at(base, at));
-
-	return size && (at - fit->origin) % size == 0 && fit_buddy_has(base, fit, at, size);
-}
-
 /* Faults of the blocks of one size; *blocks is what it adds to the count. */
 static int check_map(char *base, const struct fit *fit, unsigned k, uint64_t *blocks)
 {
@@ -241,14 +222,11 @@ const struct fit_verbs fit_buddy_verbs = {
 	.init = init,
 	.insert = insert,
 	.remove = take_out,
-	.grow = grow,
-	.cut = cut,
 	.find = find,
 	.next = next,
 	.sweep = sweep,
 	.swept = swept,
 	.largest = largest,
 	.unlisted = unlisted,
-	.has = has,
 	.check = check,
 };

@@ -13,6 +13,7 @@ struct fit_verbs {
 	void (*init)(struct fit *fit, uint64_t granules);
 	void (*insert)(char *base, struct fit *fit, uint64_t at, uint64_t size);
 	void (*remove)(char *base, struct fit *fit, uint64_t at, uint64_t size);
+	/* These two and has: NULL with buddies, which don't change in place (heap_buddy.c). */
 	void (*grow)(char *base, struct fit *fit, uint64_t at, uint64_t had, uint64_t size);
 	void (*cut)(char *base, struct fit *fit, uint64_t at, uint64_t size, uint64_t to,
 		    uint64_t rest);
