@@ -290,6 +290,23 @@ static void write_and_take(void *argument)
 		acre_malloc(arena, SIZE);
 }
 
+/* Whichever leaves it first. */
+static void write_to_all(void *argument)
+{
+	static void *blocks[4000];
+	struct acre *arena = argument;
+	unsigned count;
+
+	swing(arena);
+	count = depot_get(arena, CLASS, blocks, COUNT_OF(blocks));
+	must(count > 0, "none");
+	for (unsigned i = 0; i < count; i++)
+		*(char *)blocks[i] ^= 1;
+	must(depot_put(arena, CLASS, blocks, count) == count, "no room for %u", count);
+	for (int i = 0; i < 5000; i++)
+		acre_malloc(arena, SIZE);
+}
+
 static void write_and_flush(void *argument)
 {
 	*buried(argument) ^= 1;
@@ -304,7 +321,8 @@ static void free_again(void *argument)
 /* G7: a block is looked at when it leaves, whichever way; and isn't taken for a live one. */
 START_TEST(misuse_is_seen)
 {
-	static void (*const misuses[])(void *) = { write_and_take, write_and_flush, free_again };
+	static void (*const misuses[])(void *) = { write_and_take, write_to_all,
+						  write_and_flush, free_again };
 	struct acre *arena = new_arena(64 * MIB, &both[0]);
 	struct outcome outcome;
 
@@ -341,11 +359,27 @@ static void lead_nowhere(struct acre *arena)
 	atomic_store(&arena->depot.top[CLASS], UINT16_MAX);
 }
 
+/* A chunk begins with the number of the next, and that of its blocks (depot.c). */
+static void hold_too_many(struct acre *arena)
+{
+	static void *blocks[2 * DEPOT_CHUNK];
+	const size_t chunk = 2 * sizeof(uint32_t) + sizeof(blocks) / 2;
+	uint16_t *first = (uint16_t *)(arena_base(arena) + arena->depot.chunks);
+
+	while (depot_get(arena, CLASS, blocks, DEPOT_CHUNK))
+		;
+	must(depot_put(arena, CLASS, blocks, 1) == 1, "no room");
+	first += (atomic_load(&arena->depot.top[CLASS]) - 1) * chunk / sizeof(*first);
+	must(first[1] == 1, "a chunk of one block says %u", first[1]);
+	first[1] = DEPOT_CHUNK + 1;
+}
+
 /* acre_check() walks the depot too. */
 START_TEST(faults_are_found)
 {
 	static void (*const faults[])(struct acre *) = { count_wrongly, make_one_live,
-							 mistake_the_class, lead_nowhere };
+							 mistake_the_class, lead_nowhere,
+							 hold_too_many };
 	struct acre *arena = new_arena(64 * MIB, &both[0]);
 
 	swing(arena);
@@ -370,8 +404,8 @@ int main(void)
 	tcase_add_test(cases, threads_share_it);
 	tcase_add_test(cases, it_holds_nothing_back);
 	tcase_add_test(cases, a_child_finds_it_whole);
-	tcase_add_loop_test(cases, misuse_is_seen, 0, 3);
-	tcase_add_loop_test(cases, faults_are_found, 0, 4);
+	tcase_add_loop_test(cases, misuse_is_seen, 0, 4);
+	tcase_add_loop_test(cases, faults_are_found, 0, 5);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
