@@ -320,6 +320,34 @@ __attribute__((no_sanitize("address"))) static void write_after_free(void *argum
 	acre_malloc(arena, 500);
 }
 
+/* Zeros over the tag as well: who goes through the free blocks, or takes one, comes upon them. */
+__attribute__((no_sanitize("address"))) static void clear_after_free(void *argument)
+{
+	struct acre_stats stats;
+
+	acre_free(argument, victim);
+	memset(victim - 8, 0, 8 + 500);
+	acre_stats(argument, &stats);
+	while (acre_malloc(argument, 500))
+		;
+}
+
+START_TEST(zeros_end_no_walk)
+{
+	static const enum acre_policy policies[] = { ACRE_FIRST_FIT, ACRE_NEXT_FIT, ACRE_BEST_FIT,
+						     ACRE_WORST_FIT, ACRE_BUDDY, ACRE_GOOD_FIT };
+	const struct acre_options options = { .policy = policies[_i], .flags = ACRE_NO_CACHE };
+	struct acre *arena = new_arena(MIB, &options);
+	struct outcome outcome;
+
+	victim = acre_malloc(arena, 500);
+	ck_assert_ptr_nonnull(acre_malloc(arena, 500));
+	in_child(&outcome, clear_after_free, arena, 20);
+	must_abort(&outcome, NULL, "zeros over a free block's tag");
+	end_arena(arena);
+}
+END_TEST
+
 START_TEST(a_write_after_free_aborts)
 {
 	static const enum acre_policy linked[] = { ACRE_GOOD_FIT, ACRE_BEST_FIT, ACRE_WORST_FIT };
@@ -349,6 +377,7 @@ int main(void)
 	tcase_add_test(cases, least_blocks);
 	tcase_add_loop_test(cases, threads_hand_blocks_on, 0, KINDS);
 	tcase_add_loop_test(cases, a_write_after_free_aborts, 0, 3);
+	tcase_add_loop_test(cases, zeros_end_no_walk, 0, 6);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

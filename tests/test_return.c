@@ -193,12 +193,51 @@ START_TEST(a_block_on_its_way_back_is_looked_at)
 }
 END_TEST
 
+/*
+ * The thread that the child doesn't have was about to hand a block out, or had just freed one: it's in
+ * its cache, and in use.
+ */
+static void flush_around_a_live_one(void *argument)
+{
+	struct scene *scene = argument;
+	pid_t child;
+	int status;
+
+	sem_init(&freed, 0, 0);
+	start(free_and_sleep, scene);
+	await(&freed);
+	tag_set_state(tag_of(scene->block), TAG_LIVE);
+	child = fork();
+	if (!child) {
+		acre_flush(scene->arena);
+		must_be_sound(scene->arena);
+		must(tag_state(tag_of(scene->block)) == TAG_LIVE, "the block was freed");
+		acre_free(scene->arena, scene->block);
+		must_be_sound(scene->arena);
+		_exit(0);
+	}
+	must(waitpid(child, &status, 0) == child && status == 0, "%x", (unsigned)status);
+}
+
+START_TEST(a_block_in_use_is_left_in_use)
+{
+	struct scene scene = { .arena = new_arena(32 * MIB, &both[0]) };
+	struct outcome outcome;
+
+	scene.block = acre_malloc(scene.arena, 200);
+	in_child(&outcome, flush_around_a_live_one, &scene, 20);
+	must_succeed(&outcome, "a child that salvages");
+	end_arena(scene.arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("return");
 	TCase *tests = tcase_create("return");
 
 	tcase_add_loop_test(tests, a_block_on_its_way_back_is_looked_at, 0, COUNT_OF(cases));
+	tcase_add_test(tests, a_block_in_use_is_left_in_use);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
