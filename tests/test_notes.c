@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gather.h"
@@ -90,8 +91,77 @@ static void *behind_realloc(void *block, size_t size)
 	return behind_malloc(size);
 }
 
+/* Of the other calls, it knows which was the last. */
+static const char *called;
+
+static void *behind_calloc(size_t count, size_t size)
+{
+	called = "calloc";
+	return count && size ? gives : NULL;
+}
+
+static void *behind_reallocarray(void *block, size_t count, size_t size)
+{
+	(void)block;
+	called = "reallocarray";
+	return count && size ? gives : NULL;
+}
+
+static void *behind_aligned(size_t alignment, size_t size)
+{
+	called = "aligned";
+	return alignment && size ? gives : NULL;
+}
+
+static int behind_posix_memalign(void **result, size_t alignment, size_t size)
+{
+	called = "posix_memalign";
+	*result = gives;
+	return alignment && size ? 0 : ENOMEM;
+}
+
+static void *behind_valloc(size_t size)
+{
+	called = "valloc";
+	return size ? gives : NULL;
+}
+
+static void behind_free_sized(void *block, size_t size)
+{
+	called = size ? "free_sized" : "";
+	behind_free(block);
+}
+
+static void behind_free_aligned_sized(void *block, size_t alignment, size_t size)
+{
+	called = alignment && size ? "free_aligned_sized" : "";
+	behind_free(block);
+}
+
+static const char *missing = "";	/* what it doesn't have */
+
 static void *behind(const char *name)
 {
+	static const struct {
+		const char *name;
+		void (*function)(void);
+	} others[] = {
+		{ "calloc", (void (*)(void))behind_calloc },
+		{ "reallocarray", (void (*)(void))behind_reallocarray },
+		{ "aligned_alloc", (void (*)(void))behind_aligned },
+		{ "memalign", (void (*)(void))behind_aligned },
+		{ "posix_memalign", (void (*)(void))behind_posix_memalign },
+		{ "valloc", (void (*)(void))behind_valloc },
+		{ "pvalloc", (void (*)(void))behind_valloc },
+		{ "free_sized", (void (*)(void))behind_free_sized },
+		{ "free_aligned_sized", (void (*)(void))behind_free_aligned_sized },
+	};
+
+	if (strcmp(name, missing) == 0)
+		return NULL;
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (strcmp(name, others[i].name) == 0)
+			return (void *)(uintptr_t)others[i].function;
 	if (strcmp(name, "malloc") == 0)
 		return (void *)(uintptr_t)behind_malloc;
 	if (strcmp(name, "free") == 0)
@@ -330,6 +400,169 @@ START_TEST(segments_are_handed_on)
 }
 END_TEST
 
+/*
+ * Any call may be a program's first, before the library's constructor ran: then it looks for the
+ * allocator itself.
+ */
+static void first_malloc(void)
+{
+	must(noted_malloc(5) == gives, "malloc");
+}
+
+static void first_free(void)
+{
+	noted_free(places[0]);
+}
+
+static void first_cfree(void)
+{
+	noted_cfree(places[0]);
+}
+
+static void first_free_sized(void)
+{
+	noted_free_sized(places[0], 5);
+}
+
+static void first_free_aligned_sized(void)
+{
+	noted_free_aligned_sized(places[0], 64, 5);
+}
+
+static void first_calloc(void)
+{
+	must(noted_calloc(5, 5) == gives, "calloc");
+}
+
+static void first_realloc(void)
+{
+	must(noted_realloc(places[0], 50) == gives, "realloc");
+}
+
+static void first_reallocarray(void)
+{
+	must(noted_reallocarray(places[0], SIZE_MAX, 3) == gives, "reallocarray");
+}
+
+static void first_aligned_alloc(void)
+{
+	must(noted_aligned_alloc(64, 5) == gives, "aligned_alloc");
+}
+
+static void first_memalign(void)
+{
+	must(noted_memalign(50, 5) == gives, "memalign");
+}
+
+static void first_posix_memalign(void)
+{
+	void *block = NULL;
+
+	must(noted_posix_memalign(&block, 64, 5) == 0 && block == gives, "posix_memalign");
+}
+
+static void first_valloc(void)
+{
+	must(noted_valloc(5) == gives, "valloc");
+}
+
+static void first_pvalloc(void)
+{
+	must(noted_pvalloc(5) == gives, "pvalloc");
+}
+
+static const struct {
+	void (*call)(void);
+	const char *called;		/* NULL: one of the three that do more */
+	uint64_t slots;			/* that are noted of it */
+} firsts[] = {
+	{ first_malloc, NULL, 1 },
+	{ first_free, NULL, 1 },
+	{ first_cfree, NULL, 1 },
+	{ first_free_sized, "free_sized", 1 },
+	{ first_free_aligned_sized, "free_aligned_sized", 1 },
+	{ first_calloc, "calloc", 1 },
+	{ first_realloc, NULL, 2 },
+	{ first_reallocarray, "reallocarray", 0 },
+	{ first_aligned_alloc, "aligned", 1 },
+	{ first_memalign, "aligned", 1 },
+	{ first_posix_memalign, "posix_memalign", 1 },
+	{ first_valloc, "valloc", 1 },
+	{ first_pvalloc, "valloc", 1 },
+};
+
+START_TEST(any_call_may_be_the_first)
+{
+	memset(&next, 0, sizeof(next));
+	gives = places[1];
+	firsts[_i].call();
+	must(next.noted_malloc, "the allocator isn't found");
+	ck_assert_ptr_eq(firsts[_i].called ? called : NULL, firsts[_i].called);
+	if (firsts[_i].called)
+		ck_assert_str_eq(called, firsts[_i].called);
+	begin_notes(1);
+	firsts[_i].call();
+	/* And one at the segment's begin. */
+	ck_assert_uint_eq(atomic_load(&notes->number), firsts[_i].slots ? firsts[_i].slots + 1 : 0);
+}
+END_TEST
+
+static void begin_without(void *name)
+{
+	missing = name;
+	memset(&next, 0, sizeof(next));
+	noted_malloc(5);
+}
+
+START_TEST(an_allocator_may_lack_a_call)
+{
+	struct outcome outcome;
+
+	in_child(&outcome, begin_without, (void *)(uintptr_t)"pvalloc", 20);
+	must(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 126, "%x",
+	     (unsigned)outcome.status);
+	ck_assert_uint_eq(outcome.lines, 1);
+	must(strstr(outcome.text, "libacre-record.so has pvalloc"), "%s", outcome.text);
+}
+END_TEST
+
+/* The variable may be anything; and the file too. */
+START_TEST(other_files_are_left_alone)
+{
+	static const struct recording heads[] = {
+		{ .mark = RECORDING_MARK, .size = RECORDING_HEAD },	/* the size is another */
+		{ .mark = RECORDING_MARK + 1, .size = RECORDING_HEAD + RECORDING_SEGMENT },
+	};
+	int file = memfd_create("other", 0);
+	char number[16];
+
+	must(file >= 0, "%d", errno);
+	snprintf(number, sizeof(number), "%d", file);
+	if (_i < 2) {
+		must(ftruncate(file, RECORDING_HEAD + RECORDING_SEGMENT) == 0 &&
+			     pwrite(file, &heads[_i], sizeof(heads[_i]), 0) == sizeof(heads[_i]),
+		     "%d", errno);
+		setenv(RECORDING_VARIABLE, number, 1);
+	} else if (_i == 2) {
+		/* Empty. */
+		setenv(RECORDING_VARIABLE, number, 1);
+	} else if (_i == 3) {
+		/* No file. */
+		close(file);
+		setenv(RECORDING_VARIABLE, number, 1);
+	} else if (_i == 4) {
+		must(dup2(open("/dev/null", O_RDONLY), file) == file, "%d", errno);
+		setenv(RECORDING_VARIABLE, number, 1);
+	} else {
+		unsetenv(RECORDING_VARIABLE);
+	}
+	start_notes();
+	ck_assert(!recording_now());
+	ck_assert_ptr_null(notes);
+	must((_i == 3) == (fcntl(file, F_GETFD) == -1), "the file was closed");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("notes");
@@ -342,6 +575,9 @@ int main(void)
 	tcase_add_test(order, numbers_are_unique);
 	tcase_add_test(order, room_may_end);
 	tcase_add_test(order, segments_are_handed_on);
+	tcase_add_loop_test(order, any_call_may_be_the_first, 0, COUNT_OF(firsts));
+	tcase_add_test(order, an_allocator_may_lack_a_call);
+	tcase_add_loop_test(order, other_files_are_left_alone, 0, 6);
 	suite_add_tcase(suite, order);
 	return run_suite(suite);
 }
