@@ -348,6 +348,23 @@ END_TEST
 /*
  * Limits of the system.
  */
+/* Buddies like their range well aligned, and go without if there's none. */
+static void ask_for_buddies(void *unused)
+{
+	const struct acre_options buddies = { .policy = ACRE_BUDDY };
+	struct rlimit limit = { mapped_bytes() + 40 * MIB, RLIM_INFINITY };
+	struct acre *arena;
+
+	(void)unused;
+	must(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
+	errno = 0;
+	must(!acre_create(64 * MIB, &buddies) && errno == ENOMEM, "%s", strerror(errno));
+	arena = new_arena(32 * MIB, &buddies);
+	work_in(arena, MIB, 500, 5);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+
 static void live_under_a_limit(void *argument)
 {
 	struct rlimit limit = { mapped_bytes() + 600 * MIB, RLIM_INFINITY };
@@ -382,6 +399,8 @@ START_TEST(an_address_space_limit)
 		skip("a sanitizer needs terabytes of address space");
 		return;
 	}
+	in_child(&outcome, ask_for_buddies, NULL, 60);
+	must_succeed(&outcome, "buddies under a limit of the address space");
 	in_child(&outcome, live_under_a_limit, (void *)(uintptr_t)&both[_i], 60);
 	must_succeed(&outcome, "under a limit of the address space");
 }
