@@ -329,32 +329,41 @@ void *guard_take(struct acre *arena, size_t size, size_t alignment, bool zero)
 	return at ? finish(arena, at, zero) : NULL;
 }
 
-/* Under the lock: the block isn't the caller's any more; its guard page can be used again. */
-static void take_back(struct acre *arena, uint64_t at)
+/*
+ * Under the lock: the block isn't the caller's any more; its guard page can be used again. False if the
+ * system won't have that: then it stays a live block, which is nobody's, since whoever got the page
+ * would fault.
+ */
+static bool take_back(struct acre *arena, uint64_t at)
 {
 	char *base = arena_base(arena);
 	uint64_t record = record_read(arena, at);
 
 	heap_expect(base, at, 0, arena->key, TAG_LIVE);
-	tag_set_state(tag_at(base, at), TAG_CACHED);
-	arena->guard.passing++;
 	if (record & RECORD_PAGED) {
-		pages_commit(canary_end(arena, at, record), arena->page * GRANULE);
+		if (!pages_commit(canary_end(arena, at, record), arena->page * GRANULE))
+			return false;
 		arena->guard.pages--;
 	}
+	tag_set_state(tag_at(base, at), TAG_CACHED);
+	arena->guard.passing++;
+	return true;
 }
 
 void guard_give(struct acre *arena, void *block)
 {
 	char *base = arena_base(arena);
 	uint64_t at, size;
+	bool taken;
 
 	guard_request(arena, block, "free");
 	at = place_of(base, block);
 	size = tag_size(tag_at(base, at));
 	lock_take(&arena->lock);
-	take_back(arena, at);
+	taken = take_back(arena, at);
 	lock_drop(&arena->lock);
+	if (!taken)
+		return;
 	SHADOW_RETIRE(block, payload_bytes(size) - RECORD_BYTES);
 	if (arena->guard.kinds & ACRE_FILL)
 		memset(block, STALE, payload_bytes(size) - RECORD_BYTES);

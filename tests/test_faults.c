@@ -413,6 +413,61 @@ START_TEST(a_target_that_is_gone)
 }
 END_TEST
 
+/* The next thing that the library asks for is refused, and it must be this kind of thing. */
+static void refuse_next(int kind)
+{
+	ask.at = 1;
+	ask.onward = false;
+	ask.count = 0;
+	ask.refused[kind] = 0;
+}
+
+static void must_be_refused(int kind)
+{
+	ask.at = 0;
+	must(ask.refused[kind] == 1, "another thing was asked for, or none");
+}
+
+/*
+ * Where no guard page can be made, a block does without; where one can't be made an ordinary page again,
+ * its block stays as it is, and nobody gets it.
+ */
+START_TEST(guard_pages_refused)
+{
+	const struct acre_options options = { .guards = ACRE_GUARD_PAGES };
+	struct acre *arena = new_arena(8 * MIB, &options);
+	char *lost = acre_malloc(arena, 3 * 4096);
+	char *block = acre_malloc(arena, 3 * 4096);
+
+	must(lost && block, "12 KiB");
+	acre_free(arena, block);
+	refuse_next(COMMIT);
+	block = acre_malloc(arena, 3 * 4096);
+	must_be_refused(COMMIT);
+	must(block, "no block for want of a guard page");
+	memset(block, 1, 3 * 4096);
+	must_be_sound(arena);
+	acre_free(arena, block);
+
+	refuse_next(COMMIT);
+	acre_free(arena, lost);
+	must_be_refused(COMMIT);
+	must_be_sound(arena);
+	must_be_honest(arena);
+	ck_assert_uint_eq(stats_of(arena).live_blocks, 1);
+	while ((block = acre_malloc(arena, 5000)))
+		memset(block, 1, 5000);
+	must_be_sound(arena);
+	/* It may be tried once more. */
+	acre_free(arena, lost);
+	block = acre_malloc(arena, 3 * 4096);
+	must(block, "the block doesn't come back");
+	memset(block, 2, 3 * 4096);
+	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("faults");
@@ -422,6 +477,7 @@ int main(void)
 	tcase_add_loop_test(cases, each_request_refused, 0, 2 * COUNT_OF(kinds));
 	tcase_add_loop_test(cases, each_thing_inside_refused, 0, 2 * COUNT_OF(inner_kinds));
 	tcase_add_test(cases, a_target_that_is_gone);
+	tcase_add_test(cases, guard_pages_refused);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
