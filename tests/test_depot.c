@@ -304,7 +304,7 @@ static void write_to_all(void *argument)
 		*(char *)blocks[i] ^= 1;
 	must(depot_put(arena, CLASS, blocks, count) == count, "no room for %u", count);
 	for (int i = 0; i < 5000; i++)
-		acre_malloc(arena, SIZE);
+		must(acre_malloc(arena, SIZE), "block %d is refused", i);
 }
 
 static void write_and_flush(void *argument)
