@@ -75,7 +75,7 @@ for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
 	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 'not guards; give' run -- true
 done
 ACRE_POLICY=buddy ACRE_GUARDS=pages complains "ACRE_GUARDS=pages with buddies" 2 \
-	"pages can't be had with the policy buddy" run -- ls
+	"pages can't be had with the policy buddy" run -- bash -c true
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 for policy in '' First first-fit 0 all 'best '; do

@@ -394,6 +394,9 @@ START_TEST(check_finds_plants)
 		bits_clear((uint64_t *)(base + fit.tree.singles), 8192, 3000 - 1);
 		bits_clear((uint64_t *)(base + fit.tree.singles), 8192, 40 - 1);
 		break;
+	case 12:	/* A root. */
+		tag_write(base, 1000, 100, TAG_LIVE, 0, KEY, false);
+		break;
 	}
 	must(fit_check(base, &fit, 5) > 0, "plant %d isn't seen", i);
 	end_index();
@@ -499,7 +502,7 @@ int main(void)
 	tcase_add_loop_test(cases, the_top_takes_part, 0, POLICIES);
 	tcase_add_loop_test(cases, means_the_same_elsewhere, 0, POLICIES);
 	tcase_add_loop_test(cases, steps_do_not_grow_with_blocks, 0, POLICIES);
-	tcase_add_loop_test(cases, check_finds_plants, 0, 12 * POLICIES);
+	tcase_add_loop_test(cases, check_finds_plants, 0, 13 * POLICIES);
 	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort, SIGABRT, 0,
 					 4 * COUNT_OF(wild) * POLICIES);
 	tcase_add_loop_test_raise_signal(cases, overwritten_links_abort_a_search, SIGABRT, 0,

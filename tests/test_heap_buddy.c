@@ -282,7 +282,7 @@ START_TEST(check_finds_plants)
 }
 END_TEST
 
-/* The tag of a free block is looked at before it's taken, or merged with. */
+/* The tag of a free block, and its stamp, are looked at before it's taken, or merged with. */
 START_TEST(overwritten_tags_abort)
 {
 	uint64_t a, b;
@@ -292,8 +292,12 @@ START_TEST(overwritten_tags_abort)
 	b = take(8);
 	take(64);
 	give(a);
-	tag_set_face(tag_at(base, a), _i / 2 ? 0 : 0x41414141);
-	tag_set_span(tag_at(base, a), _i / 2 ? 8 << 1 : 0x41414141);
+	if (_i / 2 == 2) {
+		*(uint64_t *)payload_at(base, a) ^= 1;
+	} else {
+		tag_set_face(tag_at(base, a), _i / 2 ? 0 : 0x41414141);
+		tag_set_span(tag_at(base, a), _i / 2 ? 8 << 1 : 0x41414141);
+	}
 	if (_i % 2)
 		heap_give(base, &heap, b, 8, 1);
 	else
@@ -314,7 +318,7 @@ int main(void)
 	tcase_add_test(cases, end_moves_down);
 	tcase_add_test(cases, steps_do_not_grow_with_blocks);
 	tcase_add_loop_test(cases, check_finds_plants, 0, 11);
-	tcase_add_loop_test_raise_signal(cases, overwritten_tags_abort, SIGABRT, 0, 4);
+	tcase_add_loop_test_raise_signal(cases, overwritten_tags_abort, SIGABRT, 0, 6);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
