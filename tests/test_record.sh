@@ -1,47 +1,12 @@
 #!/bin/bash
 # acre run --record: what a trace holds of a program whose calls are known, and what becomes of it when
 # the program forks, executes another, is killed, or can't be recorded. TAP.
-set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/command.sh"
 
-build=${ACRE_BUILD:?is the build directory, where the command acre lies}
-source=${ACRE_SOURCE:?is the source directory}
-acre=$build/acre
-unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_RECORD ACRE_STATS LD_PRELOAD
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/traces"
 trace=$scratch/traces/trace
 known=$scratch/known
-tests=0
-failed=0
-
-# result NAME COMMAND...: passes where the command does; else shows what the last run wrote.
-result() {
-	local name=$1
-	shift
-	tests=$((tests + 1))
-	if "$@" >"$scratch/verdict" 2>&1 </dev/null; then
-		echo "ok $tests - $name"
-		return
-	fi
-	failed=$((failed + 1))
-	echo "not ok $tests - $name"
-	sed 's/^/# /' "$scratch/verdict"
-	head -n 20 "$scratch/out" | sed 's/^/# stdout: /'
-	head -n 20 "$scratch/err" | sed 's/^/# stderr: /'
-}
-
-skip() {
-	tests=$((tests + 1))
-	echo "ok $tests - $1 # SKIP $2"
-}
-
-# Runs acre with the arguments; its streams go to out and err, its status to $status.
-run() {
-	status=0
-	timeout 120 "$acre" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
-}
 
 # ended STATUS PROGRAM...: recorded, it ends so, with nothing to say, and the trace is whole.
 ended() {
@@ -272,5 +237,4 @@ else
 	skip "a static program" "no static C library"
 fi
 
-echo "1..$tests"
-[ "$failed" = 0 ]
+done_testing

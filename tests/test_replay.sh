@@ -1,53 +1,17 @@
 #!/bin/bash
 # acre replay: what it prints of the traces that the tree has, what it says to bad input, and how it ends
 # when it's interrupted. TAP.
-set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/command.sh"
 
-build=${ACRE_BUILD:?is the build directory, where the command acre lies}
-source=${ACRE_SOURCE:?is the source directory}
-acre=$build/acre
 traces=$source/traces
-unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_RECORD ACRE_STATS LD_PRELOAD
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-tests=0
-failed=0
-
-# result NAME COMMAND...: passes where the command does; else shows what the last run wrote.
-result() {
-	local name=$1
-	shift
-	tests=$((tests + 1))
-	if "$@" >"$scratch/verdict" 2>&1 </dev/null; then
-		echo "ok $tests - $name"
-		return
-	fi
-	failed=$((failed + 1))
-	echo "not ok $tests - $name"
-	sed 's/^/# /' "$scratch/verdict"
-	head -n 20 "$scratch/out" | sed 's/^/# stdout: /'
-	head -n 20 "$scratch/err" | sed 's/^/# stderr: /'
-}
-
-skip() {
-	tests=$((tests + 1))
-	echo "ok $tests - $1 # SKIP $2"
-}
-
-# Runs acre with the arguments; its streams go to out and err, its status to $status.
-run() {
-	status=0
-	timeout 120 "$acre" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
-}
 
 # refuses PATTERN ARGUMENT...: status 2, and one line that the pattern matches.
 refuses() {
 	local pattern=$1
 	shift
 	run replay "$@"
-	[ "$status" = 2 ] && [ "$(wc -l <"$scratch/err")" = 1 ] && [ ! -s "$scratch/out" ] &&
-		grep -q -E -e "^acre: .*$pattern" "$scratch/err"
+	refused "$pattern" && [ ! -s "$scratch/out" ]
 }
 
 # The rows of the table, without the time, which differs from run to run.
@@ -227,5 +191,4 @@ else
 	skip "interrupted" "no compiler"
 fi
 
-echo "1..$tests"
-[ "$failed" = 0 ]
+done_testing

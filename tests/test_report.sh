@@ -1,36 +1,10 @@
 #!/bin/bash
 # The page of acre replay --report: what stands in it, and what a browser makes of it, which is headless
 # Chromium: its script must run to the end, and draw just what the table on the terminal says. TAP.
-set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/command.sh"
 
-build=${ACRE_BUILD:?is the build directory, where the command acre lies}
-source=${ACRE_SOURCE:?is the source directory}
-acre=$build/acre
-unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_RECORD ACRE_STATS LD_PRELOAD
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 page=$scratch/page.html
-tests=0
-failed=0
-
-result() {
-	local name=$1
-	shift
-	tests=$((tests + 1))
-	if "$@" >"$scratch/verdict" 2>&1 </dev/null; then
-		echo "ok $tests - $name"
-		return
-	fi
-	failed=$((failed + 1))
-	echo "not ok $tests - $name"
-	head -n 30 "$scratch/verdict" | sed 's/^/# /'
-}
-
-skip() {
-	tests=$((tests + 1))
-	echo "ok $tests - $1 # SKIP $2"
-}
 
 # write ARGUMENT...: the page, and what's printed.
 write() {
@@ -163,5 +137,4 @@ else
 	skip "its script runs" "no chromium is installed (Debian: chromium)"
 fi
 
-echo "1..$tests"
-[ "$failed" = 0 ]
+done_testing
