@@ -98,6 +98,7 @@ static void start(void)
 	uint64_t bytes = memory;
 
 	report_begin();
+	const char *wrong;
 	note_stderr();
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
@@ -105,17 +106,15 @@ static void start(void)
 		give_up("ACRE_GUARDS=", guards, WORDS_GUARDS);
 	if (policy && !words_policy(policy, &options))
 		give_up("ACRE_POLICY=", policy, WORDS_POLICY);
-	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
-		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
-	if (options.guards & ACRE_GUARD_PAGES && options.policy == ACRE_BUDDY)
-		give_up("ACRE_GUARDS=", guards, "pages can't be had with the policy buddy");
+	wrong = words_conflict(&options);
+	if (wrong)
+		give_up("ACRE_GUARDS=", guards, wrong);
 	if (fail_at && !words_fail_at(fail_at, &options))
 		give_up("ACRE_FAIL_AT=", fail_at, WORDS_FAIL_AT);
 	if (text) {
-		if (budget_parse(text, memory, &bytes) != 0)
-			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
-		if (bytes < ARENA_LEAST || bytes > ARENA_MOST)
-			give_up("ACRE_ARENA=", text, "an arena has from 64K to 1T");
+		wrong = budget_arena(text, memory, &bytes);
+		if (wrong)
+			give_up("ACRE_ARENA=", text, wrong);
 		if (!acre_private_start((size_t)bytes, &options))
 			give_up("ACRE_ARENA=", text, "the system refuses that much address space; "
 						     "give less, or look at ulimit -v");
@@ -170,7 +169,7 @@ static void *refused(size_t size, size_t alignment)
 		line_number(&line, alignment);
 	}
 	line_text(&line, meant ?
-		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
+		  " got ENOMEM, since ACRE_FAIL_AT or acre run --fail-at says so (said once)" :
 		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;

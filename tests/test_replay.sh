@@ -152,15 +152,18 @@ result "a folder" refuses 'Is a directory' "$scratch"
 result "two traces" refuses 'one trace too many' "$trace" "$trace"
 result "an unknown option" refuses "unknown option '--frob'" --frob "$trace"
 for policies in '' tight 'first,' ',first' first,tight 'first best' all,first; do
-	result "--policy '$policies'" refuses "--policy '$policies' is not policies; give first" \
+	result "--policy '$policies'" refuses "--policy '$policies' is not a list of policies; give first" \
 		--policy "$policies" "$trace"
 done
 result "--policy alone" refuses '--policy needs a value' "$trace" --policy
 for size in lots 1X '' -1 Auto; do
 	result "--arena '$size'" refuses "--arena '$size' is not a size" --arena "$size" "$trace"
 done
-result "--arena 63K" refuses "--arena '63K' is too small: an arena has" --arena 63K "$trace"
+result "--arena 63K" refuses "--arena '63K' is too small; an arena has" --arena 63K "$trace"
 result "--arena 2T" refuses "--arena '2T' is too large" --arena 2T "$trace"
+result "--arena beyond 64 bits" refuses "is too large; an arena has at most 1T" \
+	--arena 99999999999999999999 "$trace"
+result "--arena 101%" refuses "'101%' is more than all memory; give at most 100%" --arena 101% "$trace"
 if ${CC:-cc} -O0 "$source/tests/record/first.c" -o "$scratch/first" 2>"$scratch/err" &&
 	"$acre" run --record "$scratch/first.acretrace" -- "$scratch/first"; then
 	result "too small for the first call" refuses \

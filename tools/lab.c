@@ -36,7 +36,7 @@ static struct wishes take_options(char **argv)
 	struct wishes wishes = { 0 };
 
 	for (; *argv; argv++) {
-		if (strcmp(*argv, "--help") == 0) {
+		if (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0) {
 			puts(lab_usage);
 			exit(EXIT_SUCCESS);
 		}

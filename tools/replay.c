@@ -20,8 +20,6 @@
 
 #define INTERRUPTED	130	/* exit status, as of a shell */
 #define POLICIES	(ACRE_GOOD_FIT + 1)
-#define ARENA_LEAST	((uint64_t)64 << 10)
-#define ARENA_MOST	((uint64_t)1 << 40)
 #define QUICK		0.3	/* seconds: a shorter play is timed thrice */
 
 const char replay_usage[] =
@@ -79,17 +77,15 @@ static const char *option_value(const char *name, char ***argv)
 
 static void take_arena(struct request *request, const char *text)
 {
+	const char *wrong;
+
 	request->arena = text;
 	request->size = 0;
 	if (strcmp(text, "auto") == 0)
 		return;
-	if (budget_parse(text, budget_memory(), &request->size) != 0)
-		complain(BAD_INPUT, "--arena '%s' is not a size: give bytes, a number with K, M, G "
-				    "or T, N%% of memory, or auto", text);
-	if (request->size < ARENA_LEAST)
-		complain(BAD_INPUT, "--arena '%s' is too small: an arena has at least 64K", text);
-	if (request->size > ARENA_MOST)
-		complain(BAD_INPUT, "--arena '%s' is too large: an arena has at most 1T", text);
+	wrong = budget_arena(text, budget_memory(), &request->size);
+	if (wrong)
+		complain(BAD_INPUT, "--arena '%s' is %s; or give auto", text, wrong);
 }
 
 static void take_file(struct request *request, const char *text)
@@ -119,7 +115,7 @@ static void take_argument(struct request *request, char ***argv)
 		request->threads = true;
 	} else if (strcmp(**argv, "--list") == 0) {
 		request->list = true;
-	} else if (strcmp(**argv, "--help") == 0) {
+	} else if (strcmp(**argv, "--help") == 0 || strcmp(**argv, "-h") == 0) {
 		puts(replay_usage);
 		exit(EXIT_SUCCESS);
 	} else if ((**argv)[0] == '-' && (**argv)[1]) {
