@@ -60,16 +60,18 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
  * number since is another file, and gets nothing.
  */
 static struct {
+	pthread_once_t noted;
 	bool open;		/* stderr was, at the start */
 	dev_t device;
 	ino_t inode;
 	int copy;
-} statistics = { .copy = -1 };
+} statistics = { .noted = PTHREAD_ONCE_INIT, .copy = -1 };
 
 static void note_stderr(void)
 {
 	struct stat now;
 
+	report_begin();
 	if (fstat(STDERR_FILENO, &now) != 0)
 		return;
 	statistics.open = true;
@@ -96,10 +98,9 @@ static void start(void)
 	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
-
-	report_begin();
 	const char *wrong;
-	note_stderr();
+
+	pthread_once(&statistics.noted, note_stderr);
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
 	if (guards && !words_guards(guards, &options))
@@ -423,12 +424,35 @@ PUBLIC int mallopt(int option, int value)
 	return option != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
 
+/* For a process that never allocates: it has statistics of that, at its end. */
+static __attribute__((constructor)) void begin(void)
+{
+	if (is_on("ACRE_STATS"))
+		pthread_once(&statistics.noted, note_stderr);
+}
+
+static void say_none(int fd)
+{
+	struct line line = { 0 };
+
+	line_text(&line, "process ");
+	line_number(&line, (uint64_t)getpid());
+	line_text(&line, " has no statistics: it never allocated from the arena");
+	report_to(fd, &line);
+}
+
 static __attribute__((destructor)) void finish(void)
 {
-	if (!acre_default() || !is_on("ACRE_STATS"))
+	int fd = statistics.copy;
+
+	if (!is_on("ACRE_STATS"))
 		return;
-	if (is_stderr(statistics.copy))
-		say_statistics(statistics.copy);
-	else if (is_stderr(STDERR_FILENO))
-		say_statistics(STDERR_FILENO);
+	if (!is_stderr(fd))
+		fd = STDERR_FILENO;
+	if (!is_stderr(fd))
+		return;
+	if (acre_default())
+		say_statistics(fd);
+	else
+		say_none(fd);
 }

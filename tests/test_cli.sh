@@ -162,6 +162,30 @@ verdict=ok
 grep -q '^acre' "$scratch/err" || verdict="no statistics"
 result "$verdict" "--stats, for a program that closes its standard error"
 
+# stats NAME PATTERN PROGRAM...: its statistics are one line, which the pattern matches.
+stats() {
+	local name=$1 pattern=$2 verdict=ok
+	shift 2
+	run run --stats -- "$@"
+	[ "$status" = 0 ] && [ "$(wc -l <"$scratch/err")" = 1 ] || verdict="status $status"
+	grep -q -E -- "^acre: $pattern" "$scratch/err" || verdict="text"
+	result "$verdict" "$name"
+}
+printf 'int main(void) { return 0; }\n' >"$scratch/s.c"
+if ${CC:-cc} -o "$scratch/idle" "$scratch/s.c" 2>/dev/null; then
+	stats "--stats of a program that never allocates" \
+		'process [0-9]+ has no statistics: it never allocated from the arena$' "$scratch/idle"
+	run run -- "$scratch/idle"
+	[ "$status" = 0 ] && [ ! -s "$scratch/err" ] && verdict=ok || verdict="text"
+	result "$verdict" "of which nothing is said without --stats"
+	status=0
+	timeout 60 "$acre" run --stats -- "$scratch/idle" 2>&- >"$scratch/out" || status=$?
+	[ "$status" = 0 ] && [ ! -s "$scratch/out" ] && verdict=ok || verdict="status $status"
+	result "$verdict" "nor to a standard error that's closed"
+else
+	skip "--stats of a program that never allocates" "no compiler"
+fi
+
 # Without the command the drop-in says it.
 status=0
 LD_PRELOAD=$build/.libs/libacre-malloc.so ACRE_POLICY=tight "$(type -P env)" \
@@ -183,10 +207,12 @@ run run -- bash -c 'exit 7'
 result "$verdict" "the program's exit status"
 
 # By its own name as much as through a script: the interpreter is what runs.
-if printf 'int main(void) { return 0; }\n' >"$scratch/s.c" &&
-	${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
+if ${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
 	complains "static program: a warning, and it runs" 0 'warning: .*statically linked' \
 		run -- "$scratch/static"
+	stats "and with --stats, that there will be none" \
+		'warning: .* is statically linked: it will not run on acre, and there will be no statistics$' \
+		"$scratch/static"
 	printf '#!%s/static\n' "$scratch" >"$scratch/script"
 	chmod +x "$scratch/script"
 	complains "script of a static interpreter" 0 'warning: .*statically linked' \

@@ -299,6 +299,13 @@ static char *command_line(char **argv)
 	return line;
 }
 
+static bool wants_stats(void)
+{
+	const char *text = getenv("ACRE_STATS");
+
+	return text && strcmp(text, "1") == 0;
+}
+
 int run(char **argv)
 {
 	struct program program = { .argv = take_options(argv) };
@@ -315,7 +322,8 @@ int run(char **argv)
 
 	obstacle = program_obstacle(path);
 	if (obstacle)
-		fprintf(stderr, "acre: warning: %s %s: it will not run on acre\n", path, obstacle);
+		fprintf(stderr, "acre: warning: %s %s: it will not run on acre%s\n", path,
+			obstacle, wants_stats() ? ", and there will be no statistics" : "");
 	program.path = path;
 	preload(DROPIN);
 	if (!record_file)
