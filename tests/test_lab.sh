@@ -115,9 +115,10 @@ wrong "block of no name" "no block 'A1'" 'de_allocate A1'
 wrong "block of a long name" "no block 'zzzzzzzzzzzzzzzzzzzz'" 'free zzzzzzzzzzzzzzzzzzzzzzzzzzzzzz'
 wrong "double free" 'a is free already.*double free.*as it was' 'allocate 9' 'free a' 'de_allocate a'
 wrong "use after free" 'a is free already.*use after free' 'allocate 9' 'free a' 'reallocate a 20'
-for size in x -1 +1 1.5 0x10 1KK 50% 99999999999999999999 "''"; do
+for size in x -1 +1 1.5 0x10 1KK 50% 99999999999999999999X "''"; do
 	wrong "size $size" "'${size//+/[+]}' is not a size: give bytes" "allocate $size"
 done
+wrong "a size beyond 64 bits" "'99999999999999999999' is too large: no heap" 'allocate 99999999999999999999'
 wrong "no size" 'allocate is given as: allocate SIZE' allocate
 wrong "too many words" 'allocate is given as: allocate SIZE' 'allocate 1 2'
 wrong "far too many words" 'allocate is given as: allocate SIZE' 'allocate 1 2 3 4 5 6 7 8 9'
@@ -129,11 +130,12 @@ wrong "heap too small" "63 bytes can't be a heap here: give 64 to 1G" 'heap 63'
 wrong "heap too large" "can't be a heap here" 'heap 1025M'
 wrong "heap of no size" "'big' is not a size" 'heap big'
 wrong "random number" "'many' is not a number of steps" 'random many'
-wrong "random number too large" "is not a number of steps: give a number up to 1000000" 'random 1000001'
-wrong "seed" "'-1' is not a seed: give a number up to 4294967295" 'random 5 -1'
+wrong "random number too large" "is not a number of steps: give a number from 1 to 1000000" 'random 1000001'
+wrong "seed" "'-1' is not a seed: give a number from 0 to 4294967295" 'random 5 -1'
 wrong "seed with a unit" "'1K' is not a seed" 'random 5 1K'
 wrong "nothing to undo" 'nothing to undo' undo
 wrong "undo of no number" "'all' is not a number of steps" 'undo all'
+wrong "undo of no steps" "'0' is not a number of steps: give a number from 1 to" 'allocate 1' 'undo 0'
 wrong "nothing to compare" 'nothing was done' compare
 wrong "help of no command" "unknown command 'me'" 'help me'
 wrong "load of no file" "/none can't be read: No such file" "load $scratch/none"
@@ -191,13 +193,13 @@ for policy in first next best worst buddy good; do
 	end_of "$scratch/after" >"$scratch/b"
 	result "$(same a b)" "$policy: undo leads back to the same heap"
 
-	told "$scratch/saving" "${begin[@]}" "save $scratch/a heap.lab" "${look[@]}"
-	told "$scratch/loading" 'heap 256' 'allocate 3' "load $scratch/a heap.lab" "${look[@]}"
+	told "$scratch/saving" "${begin[@]}" "save $scratch/a\\ heap.lab" "${look[@]}"
+	told "$scratch/loading" 'heap 256' 'allocate 3' "load $scratch/a\\ heap.lab" "${look[@]}"
 	end_of "$scratch/loading" >"$scratch/b"
 	result "$(same a b)" "$policy: what was saved is loaded"
 
 	lab --script "$scratch/a heap.lab" </dev/null
-	script "load $scratch/a heap.lab" "save $scratch/again"
+	script "load $scratch/a\\ heap.lab" "save $scratch/again"
 	result "$(same 'a heap.lab' again)" "$policy: saved again, it's the same file"
 done
 
@@ -277,7 +279,13 @@ says "blanks and tabs" 'a 20 bytes at offset 0' '   allocate	20   '
 says "a carriage return" 'a 20 bytes at offset 0' $'allocate 20\r'
 says "units" 'a 2048 bytes .* b 3145728 bytes' 'heap 4M' 'allocate 2k' 'allocate 3M'
 says "policy tells" '^acre> policy first; there are first, next, best' policy
-says "heap is rounded up" 'An empty heap of 112 bytes' 'heap 100'
+says "heap is rounded up" 'An empty heap of 112 bytes, first fit: 100, rounded up to a multiple of 16\.' \
+	'heap 100'
+says "one byte" 'a 1 byte at offset 0: .* a 1 byte, still at .* No room for 1 byte:' 'heap 64' 'allocate 1' \
+	'reallocate a 1' 'allocate 40' 'allocate 1'
+says "undo of more steps than there are" 'Undone: 2 steps, as there are no more, back to before allocate 5' \
+	'allocate 5' 'free a' 'undo 5'
+says "undo of all steps" 'Undone: 2 steps, back to before allocate 5' 'allocate 5' 'free a' 'undo 2'
 says "a heap of the least size" '0 \.\.\.\. 16 bytes a cell' 'heap 64'
 says "a heap of 1G" 'a 1073741816 bytes .* 2097152 bytes a cell; 1 block' 'heap 1G' 'allocate 1073741816'
 says "buddies in a heap that's no power of two" '0 512 free 512 256 free 768 32 free' \

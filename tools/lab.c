@@ -95,6 +95,7 @@ static void ask(struct lab *lab)
 	enum lab_input input;
 	const char *line;
 
+	lab->asks = true;
 	lab_screen_line("acre lab: an empty heap of %zu bytes, first fit. Type help, or quit.",
 			lab->session.heap.size);
 	lab_draw(lab, LAB_NOWHERE);

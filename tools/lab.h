@@ -27,6 +27,7 @@
 
 struct lab {
 	struct lab_session session;
+	bool asks;			/* lines come from a person: what's wrong is told on the screen */
 	const char *script;		/* whose line is carried out; NULL: a person's */
 	unsigned long line;		/* its number there */
 	unsigned depth;			/* scripts that load scripts */
@@ -83,9 +84,9 @@ void lab_draw(const struct lab *lab, size_t marked);
 
 /* Bytes, or with K, M; false, when it was told what's wrong. */
 bool lab_read_size(struct lab *lab, const char *text, size_t *size);
-/* A plain number up to most. */
-bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t most,
-		     uint64_t *number);
+/* A plain number. */
+bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t least,
+		     uint64_t most, uint64_t *number);
 
 lab_action lab_do_allocate, lab_do_free, lab_do_resize, lab_do_policy, lab_do_heap, lab_do_undo;
 lab_action lab_do_random, lab_do_compare;

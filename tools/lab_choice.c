@@ -4,6 +4,8 @@
  */
 #include "lab_choice.h"
 
+#include "lab_screen.h"
+
 /* The free blocks that would serve. */
 struct choice {
 	const struct lab_block *taken;
@@ -69,7 +71,7 @@ void lab_choice_say(FILE *text, enum acre_policy policy, const struct lab_change
 	size_t size = lab_block_size(policy, change->op.size);
 	struct choice choice = look(change, size);
 
-	fprintf(text, "after %zu step%s: ", change->steps, change->steps == 1 ? "" : "s");
+	fprintf(text, "after %zu step%s: ", change->steps, lab_plural(change->steps));
 	if (choice.fit == 1 && choice.taken == choice.lowest) {
 		fprintf(text, "the only hole that fits, %zu at %zu. ", choice.taken->size,
 			choice.taken->offset);

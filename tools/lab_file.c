@@ -76,7 +76,7 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	if (outcome == LAB_QUIT)
 		return LAB_QUIT;
 	text = lab_screen_text();
-	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lines == 1 ? "" : "s");
+	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lab_plural(lines));
 	if (wrong)
 		fprintf(text, ", %lu of them wrong", wrong);
 	fprintf(text, wrong == WRONG_MOST ? "; it may be no script of the lab." : ".");

@@ -154,9 +154,9 @@ void lab_map_draw(const struct lab_session *session, const struct lab_picture *p
 	if (has_shared(&grid))
 		fprintf(text, " (+ has several blocks)");
 	fprintf(text, "; %zu block%s in use, %zu bytes free", sums.live_blocks,
-		sums.live_blocks == 1 ? "" : "s", sums.free);
+		lab_plural(sums.live_blocks), sums.free);
 	if (sums.free)
-		fprintf(text, " in %zu hole%s", sums.holes, sums.holes == 1 ? "" : "s");
+		fprintf(text, " in %zu hole%s", sums.holes, lab_plural(sums.holes));
 	fprintf(text, "%s", lab_style(LAB_PLAIN));
 	lab_screen_say(grid.digits + 1);
 	free(grid.cells);

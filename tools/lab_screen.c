@@ -166,6 +166,11 @@ void lab_screen_say(unsigned indent)
 	free(text);
 }
 
+const char *lab_plural(size_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 void lab_screen_line(const char *format, ...)
 {
 	va_list arguments;
