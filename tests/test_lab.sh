@@ -141,6 +141,18 @@ wrong "help of no command" "unknown command 'me'" 'help me'
 wrong "load of no file" "/none can't be read: No such file" "load $scratch/none"
 wrong "load of a folder" "can't be read: Is a directory" "load $scratch"
 wrong "load without a name" 'load is given as: load FILE' load
+wrong "load of two files" "load is given as: load FILE; a blank in its name is written as '. '" 'load a b'
+cd "$scratch"
+wrong "save to two files" 'save is given as: save FILE' 'allocate 1' 'save a b'
+[ ! -e a ] && [ ! -e 'a b' ] && verdict=ok || verdict="a file"
+result "$verdict" "and none is written"
+cd - >/dev/null
+echo mine >"$scratch/mine"
+wrong "save over another file" "mine is there already, and is no heap that the lab saved: give another name" \
+	'allocate 1' "save $scratch/mine"
+[ "$(cat "$scratch/mine")" = mine ] && verdict=ok || verdict=lost
+result "$verdict" "which stays"
+wrong "save to a folder" 'is a folder: give a name' "save $scratch"
 wrong "save to no folder" "can't be written: No such file" "save $scratch/none/file"
 printf 'allocate 10\0\nallocate 20\n' >"$scratch/zero"
 lab --script "$scratch/zero" </dev/null
@@ -297,6 +309,11 @@ says "names go on behind z" ' z 0 bytes at offset 400: .* aa 0 bytes .* ab 0 byt
 	'heap 1K' "${many[@]}"
 says "help" 'allocate SIZE .* An offset is a block.s distance' help
 says "help of a command" 'reallocate NAME SIZE .* in place where it can' 'help re'
+says "help tells other names" 'Other names: malloc for allocate, free or deallocate for de_allocate, ' help
+says "help of a command with other names" 'Its other name: free or deallocate\.' 'help de_allocate'
+says "save to a device" 'Saved 1 step to /dev/null' 'allocate 5' 'save /dev/null'
+says "save over what was saved" 'Saved 1 step .* Saved 2 steps .* Loaded .*: 5 lines' 'allocate 5' \
+	"save $scratch/own" 'allocate 6' "save $scratch/own" "load $scratch/own"
 says "stats" 'fragmentation 0% .* requests 2, 1 of them refused' 'allocate 5' 'allocate 5000' stats
 says "compare" 'first 0 2 .* next 0 .* best 0 .* worst 0 .* buddy 0 .* good 0 ' 'allocate 100' \
 	'allocate 100' 'free a' compare

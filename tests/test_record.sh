@@ -174,10 +174,52 @@ no_room_is_said() {
 }
 
 the_old_one_stays() {
-	echo old >"$trace"
+	"$acre" run --record "$trace" -- true && cp "$trace" "$scratch/old" || return
 	run run --record "$trace" -- no-such-program
-	[ "$status" = 127 ] && [ "$(cat "$trace")" = old ] && [ "$(ls "$scratch/traces")" = trace ]
-	rm "$trace"
+	[ "$status" = 127 ] && cmp "$trace" "$scratch/old" &&
+		[ "$(ls "$scratch/traces")" = trace ] && rm "$trace"
+}
+
+# A file that's no trace stays as it is, and the program isn't run.
+others_are_kept() {
+	echo text >"$trace"
+	run run --record "$trace" -- touch "$scratch/ran"
+	refused "--record '.*' is there already, and is no trace of acre's: give another name" &&
+		[ "$(cat "$trace")" = text ] && [ "$(ls "$scratch/traces")" = trace ] &&
+		[ ! -e "$scratch/ran" ] && rm "$trace"
+}
+
+# Nor is it lost if it comes while the program runs; the trace isn't either.
+newcomers_are_kept() {
+	run run --record "$trace" -- bash -c "echo mine >'$trace'"
+	[ "$status" = 1 ] && one_line && says 'trace has become another file meanwhile, .* is in .*/trace\.' &&
+		[ "$(cat "$trace")" = mine ] && "$acre" replay --list "$trace".?????? >/dev/null &&
+		rm "$trace"*
+}
+
+# An empty file is replaced, and one that a link leads to; its permissions stay.
+traces_are_replaced() {
+	: >"$trace"
+	chmod 640 "$trace"
+	ln -s trace "$scratch/traces/link"
+	run run --record "$scratch/traces/link" -- "$known" calls
+	[ "$status" = 7 ] && [ -L "$scratch/traces/link" ] && [ "$(stat -c %a "$trace")" = 640 ] && list &&
+		rm "$scratch/traces/link" && [ "$(ls "$scratch/traces")" = trace ] &&
+		cp "$trace" "$scratch/old" && ended 7 "$known" threads 1 && ! cmp -s "$trace" "$scratch/old" &&
+		[ "$(stat -c %a "$trace")" = 640 ]
+}
+
+# A device is written itself, as is a pipe, whose reader gets the trace.
+devices_stay() {
+	run run --record /dev/null -- "$known" calls
+	[ "$status" = 7 ] && [ ! -s "$scratch/err" ] && [ -c /dev/null ]
+}
+pipes_are_written() {
+	mkfifo "$scratch/pipe"
+	timeout 120 cat "$scratch/pipe" >"$trace" &
+	run run --record "$scratch/pipe" -- "$known" calls
+	wait
+	[ "$status" = 7 ] && [ -p "$scratch/pipe" ] && list && [ "$(count ' 11111$')" = 1 ]
 }
 
 options_go_together() {
@@ -212,20 +254,24 @@ result "other options" options_go_together
 rm -f "$trace"
 result "a program that isn't there" refuses 127 'program not found' \
 	run --record "$trace" -- no-such-program
-result "and then the file stays" the_old_one_stays
+result "and then the old trace stays" the_old_one_stays
+result "another kind of file stays" others_are_kept
+result "one that comes meanwhile stays" newcomers_are_kept
+result "traces and empty files are replaced" traces_are_replaced
+result "a device" devices_stay
+result "a pipe" pipes_are_written
+rm -f "$trace"
 echo text >"$scratch/text"
 chmod +x "$scratch/text"
 printf '#!%s/nowhere\n' "$scratch" >"$scratch/orphan"
 chmod +x "$scratch/orphan"
 result "a program that can't be run" refuses 127 'interpreter is not there' \
 	run --record "$trace" -- "$scratch/orphan"
-result "no name" refuses 2 '--record: give a file' run --record '' -- true
+result "no name" refuses 2 "--record '' is no name; give a file" run --record '' -- true
 result "no value" refuses 2 '--record needs a value' run --record
 result "a folder that isn't there" refuses 2 "--record '.*' can't be written: No such file" \
 	run --record "$scratch/nowhere/trace" -- true
-result "a folder" refuses 2 "--record '.*' is no regular file" run --record "$scratch" -- true
-result "a device" refuses 2 "--record '/dev/null' is no regular file" run --record /dev/null -- true
-result "and it's still there" [ -c /dev/null ]
+result "a folder" refuses 2 "--record '.*' is a folder: give a name" run --record "$scratch" -- true
 if printf 'int main(void) { return 0; }\n' >"$scratch/s.c" &&
 	${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
 	static_program() {

@@ -33,6 +33,17 @@ compares() {
 	rows | diff "$scratch/once" -
 }
 
+# keeps PATTERN PAGE TRACE: no page is written, since there's something else, which stays.
+keeps() {
+	[ -e "$2" ] || cp "$traces/memcached.acretrace" "$2"
+	refuses "--report '$2' $1" --report "$2" "$3" && cmp "$2" "$traces/memcached.acretrace"
+}
+
+goes_to_a_device() {
+	run replay --policy first --arena 64M --report /dev/null "$trace"
+	[ "$status" = 0 ] && [ -c /dev/null ]
+}
+
 # In an arena of this size there's a policy that refuses, and one that doesn't.
 counts_refusals() {
 	run replay --arena 2560K --policy first,worst "$traces/python3.acretrace"

@@ -66,10 +66,11 @@ const struct lab_command lab_commands[] = {
 	  lab_do_compare, 0, 0, LAB_NOTHING },
 	{ "save", "", "FILE", "write the steps to a file",
 	  "FILE is then a script of commands that lead to this heap: for load, or for 'acre lab "
-	  "--script FILE'.",
+	  "--script FILE'. A file that's there already is replaced only if a save wrote it.",
 	  lab_do_save, 1, 1, LAB_FILE },
 	{ "load", "", "FILE", "carry out the commands in a file",
-	  "What a save wrote begins a new heap. '#' begins a comment.",
+	  "What a save wrote begins a new heap. '#' begins a comment. A blank in the file's name is "
+	  "written as '\\ '.",
 	  lab_do_load, 1, 1, LAB_FILE },
 	{ "undo", "", "[N]", "take back the last step, or the last N",
 	  "A heap places blocks by what was asked of it alone. So it's made anew, and all steps "

@@ -35,7 +35,8 @@ const char replay_usage[] =
 	"                 without, and so at each run alike\n"
 	"  --list         play nothing, but print every call: its thread, its kind, the number of\n"
 	"                 its block, its size, its alignment\n"
-	"  --report FILE  write a page (HTML) that shows the heaps over time\n"
+	"  --report FILE  write a page (HTML) that shows the heaps over time; of the files that are\n"
+	"                 there, only such a page is replaced\n"
 	"\n"
 	"Exit status: 0; 2 for bad input; 130 if it was interrupted by Ctrl-C.";
 
@@ -324,7 +325,7 @@ static void examine(const struct request *request, const struct trace *trace, st
 }
 
 /* The page of those policies that are all known. */
-static void report(struct page *page, const struct request *request, const struct trace *trace,
+static void report(struct target *page, const struct request *request, const struct trace *trace,
 		   const struct row *rows, unsigned count)
 {
 	struct page_policy policies[POLICIES];
@@ -336,7 +337,7 @@ static void report(struct page *page, const struct request *request, const struc
 			policies[known++] = (struct page_policy){ rows[i].policy, rows[i].arena,
 								  rows[i].result };
 	if (!known) {
-		page_abandon(page);
+		target_abandon(page);
 		puts("no page is written, since no policy could be examined");
 		return;
 	}
@@ -344,7 +345,7 @@ static void report(struct page *page, const struct request *request, const struc
 	progress_begin(1);
 	progress_part("report");
 	progress_expect(known);
-	written = page_write(page, trace, request->arena, policies, known);
+	written = page_write(page, request->report, trace, request->arena, policies, known);
 	progress_end();
 	printf("\n%s: %s\n", request->report, written ? "the page is written" :
 							"no page is written: interrupted");
@@ -354,7 +355,7 @@ int replay(char **argv)
 {
 	const struct request request = parse(argv);
 	struct row rows[POLICIES];
-	struct page page = { 0 };
+	struct target page = { 0 };
 	bool interrupted = false;
 	struct trace trace;
 	unsigned count = 0;
@@ -373,7 +374,7 @@ int replay(char **argv)
 			check_first_call(&request, &trace, (enum acre_policy)policy);
 	}
 	if (request.report)
-		page_open(&page, request.report);
+		page_open(&page, request.report, request.file);
 	print_trace(&trace);
 	print_head(&request);
 	progress_begin(count);
