@@ -93,9 +93,9 @@ bool words_guards(const char *text, struct acre_options *options)
 const char *words_conflict(const struct acre_options *options)
 {
 	if (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT)
-		return "random needs the policy first";
+		return "random needs the policy 'first'";
 	if (options->guards & ACRE_GUARD_PAGES && options->policy == ACRE_BUDDY)
-		return "pages can't be had with the policy buddy";
+		return "pages can't be had with the policy 'buddy'";
 	return NULL;
 }
 

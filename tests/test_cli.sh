@@ -82,7 +82,7 @@ done
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 complains "guards and a policy" 2 \
-	"--guards 'all' can't go with --policy 'best': random needs .* first: see 'acre run --help'" \
+	"--guards 'all' can't go with --policy 'best': random needs the policy 'first': see 'acre run --help'" \
 	run --guards all --policy best -- true
 complains "other guards and a policy" 2 "--guards 'pages' can't go with --policy 'buddy': pages can't" \
 	run --policy buddy --guards pages -- true
