@@ -5,9 +5,9 @@
 #include <sys/random.h>
 
 #include "lab.h"
-#include "lab_line.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "line.h"
+#include "screen.h"
+#include "story.h"
 
 #define STEPS_MOST	1000000u
 #define SEED_MOST	UINT32_MAX

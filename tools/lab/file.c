@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "lab.h"
-#include "lab_line.h"
-#include "lab_screen.h"
+#include "line.h"
+#include "screen.h"
 #include "target.h"
 #include "words.h"
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "lab.h"
-#include "lab_map.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "map.h"
+#include "screen.h"
+#include "story.h"
 #include "words.h"
 
 #define UNDO_MOST	1000000u

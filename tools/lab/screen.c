@@ -1,7 +1,7 @@
 /*
- * The lab's screen: see lab_screen.h.
+ * The lab's screen: see screen.h.
  */
-#include "lab_screen.h"
+#include "screen.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

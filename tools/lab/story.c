@@ -1,15 +1,15 @@
 /*
- * The lab's stories: see lab_story.h. How a search chose, and how blocks are split and merge, are
- * lab_choice.c and lab_pieces.c.
+ * The lab's stories: see story.h. How a search chose, and how blocks are split and merge, are choice.c
+ * and pieces.c.
  */
-#include "lab_story.h"
+#include "story.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lab_choice.h"
-#include "lab_pieces.h"
-#include "lab_screen.h"
+#include "choice.h"
+#include "pieces.h"
+#include "screen.h"
 
 #define INDENT	3u
 

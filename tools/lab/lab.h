@@ -1,18 +1,18 @@
 /*
  * The lab of acre: what its commands have in common.
  *
- *	lab.c           the subcommand: its options, and the loop over a person's lines
- *	lab_line, _edit where lines come from
- *	lab_commands    the table of commands: names, help, who carries them out
- *	lab_complete    what Tab puts in
- *	lab_do          commands that change the heap; _random: many of them at once
- *	lab_show        commands that show it; _compare: under each policy
- *	lab_file        scripts: run, saved, loaded
- *	lab_story       what a change did in words; _choice: the search; _pieces: splits and merges
- *	lab_map         the heap as a picture
- *	lab_screen      text and colours on the terminal
- *	lab_session     the heap with names and history
- *	lab_heap        the arena
+ *	lab             the subcommand: its options, and the loop over a person's lines
+ *	line, edit      where lines come from
+ *	commands        the table of commands: names, help, who carries them out
+ *	complete        what Tab puts in
+ *	do              commands that change the heap; random: many of them at once
+ *	show            commands that show it; compare: under each policy
+ *	file            scripts: run, saved, loaded
+ *	story           what a change did in words; choice: the search; pieces: splits and merges
+ *	map             the heap as a picture
+ *	screen          text and colours on the terminal
+ *	session         the heap with names and history
+ *	heap            the arena
  *
  * Each knows but those below it.
  */
@@ -21,7 +21,7 @@
 
 #include <stdio.h>
 
-#include "lab_session.h"
+#include "session.h"
 
 #define LAB_FIRST_SIZE	((size_t)4096)
 

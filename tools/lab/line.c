@@ -1,18 +1,18 @@
 /*
- * The lab's lines: see lab_line.h.
+ * The lab's lines: see line.h.
  *
  * While libedit reads, Ctrl-C is a key as any other; while a command runs, or a plain line is read,
  * it's a signal.
  */
-#include "lab_line.h"
+#include "line.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
-#include "lab_edit.h"
-#include "lab_screen.h"
+#include "edit.h"
+#include "screen.h"
 
 volatile sig_atomic_t lab_interrupted;
 

@@ -1,10 +1,10 @@
 /*
- * Choices: see lab_choice.h. The rule of each policy is applied to the picture before, and said
+ * Choices: see choice.h. The rule of each policy is applied to the picture before, and said
  * only where it leads to the block that was taken.
  */
-#include "lab_choice.h"
+#include "choice.h"
 
-#include "lab_screen.h"
+#include "screen.h"
 
 /* The free blocks that would serve. */
 struct choice {

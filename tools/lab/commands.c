@@ -8,8 +8,8 @@
 #include "budget.h"
 #include "complain.h"
 #include "lab.h"
-#include "lab_line.h"
-#include "lab_screen.h"
+#include "line.h"
+#include "screen.h"
 
 #define WORDS_MOST	3u	/* behind a command's name: one more than any takes */
 #define HELP_NARROW	60u	/* columns: below that a command's summary has a line of its own */

@@ -1,7 +1,7 @@
 /*
  * What Tab puts into a line of the lab: commands first, then what the command takes.
  */
-#include "lab_complete.h"
+#include "complete.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "complain.h"
-#include "lab_line.h"
+#include "line.h"
 #include "words.h"
 
 struct words {

@@ -2,8 +2,8 @@
  * The lab's commands that show the heap, and change nothing.
  */
 #include "lab.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "screen.h"
+#include "story.h"
 #include "words.h"
 
 enum lab_outcome lab_do_map(struct lab *lab, char **words)

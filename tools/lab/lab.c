@@ -11,9 +11,9 @@
 
 #include "commands.h"
 #include "complain.h"
-#include "lab_complete.h"
-#include "lab_line.h"
-#include "lab_screen.h"
+#include "complete.h"
+#include "line.h"
+#include "screen.h"
 
 const char lab_usage[] =
 	"usage: acre lab [--script FILE] [--no-color]\n"

@@ -1,14 +1,14 @@
 /*
- * Drawing the lab's map: see lab_map.h.
+ * Drawing the lab's map: see map.h.
  */
-#include "lab_map.h"
+#include "map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "complain.h"
-#include "lab_screen.h"
+#include "screen.h"
 
 #define ROWS_MOST	8u
 #define CELLS_LEAST	8u
