@@ -367,11 +367,13 @@ int acre_destroy(struct acre *arena)
 		errno = EINVAL;
 		return -1;
 	}
-	if (!waiting_end(arena)) {
+	if (!waiting_end_workers(arena)) {
 		errno = EDEADLK;
 		return -1;
 	}
+	/* Until here, a thread that forks takes the arena's locks. */
 	registry_withdraw(arena);
+	waiting_end(arena);
 	show_all(arena);
 	for (uint32_t id = 1; id <= plots_made(arena); id++)
 		lock_end(&plot_at(arena, id)->lock);

@@ -94,7 +94,8 @@ struct acre {
 	_Atomic size_t committed;	/* bytes from base; read by others too */
 	_Atomic uint64_t reached;	/* the place up to which blocks were handed out; the same */
 	uint32_t plot_reserved;		/* slabs set aside, for the plots there are and the next */
-	uint32_t plots_seized;		/* by a thread that forks */
+	uint32_t plots_seized;		/* by a thread that forks, */
+	bool seized;			/* with all other locks of the arena */
 	uint32_t idle_plot;		/* the first without a thread, 0 = none */
 	uint32_t reap_at;		/* plots at which to look for deserted ones */
 	uint64_t leases;

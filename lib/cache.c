@@ -111,7 +111,7 @@ static _Noreturn void written_to(const struct acre *arena, const void *block)
 static void verify(const struct acre *arena, void *const *blocks, unsigned count, uint64_t *places)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (!stamped(blocks[i], tag_face(tag_of(blocks[i]))))
+		if (!stamped(blocks[i], stamp_of(tag_face(tag_of(blocks[i])), TAG_CACHED)))
 			written_to(arena, blocks[i]);
 		places[i] = place_of(arena_base(arena), blocks[i]);
 	}
@@ -153,13 +153,15 @@ static bool evict(struct acre *arena, struct plot *own, unsigned but)
 	uint64_t places[DEPOT_CHUNK];
 	unsigned count = depot_evict(arena, but, blocks);
 
+	if (!count)
+		return false;
 	verify(arena, blocks, count, places);
 	if (own)
 		lock_take(&own->lock);
 	cache_give(arena, own, places, count);
 	if (own)
 		lock_drop(&own->lock);
-	return count;
+	return true;
 }
 
 /*
@@ -201,7 +203,7 @@ static unsigned fetch(struct cache *cache, unsigned class, unsigned want)
 
 void cache_flush_depot(struct acre *arena)
 {
-	if (!arena->depot.chunks)
+	if (!depot_count(arena))
 		return;
 	lock_take(&arena->depot.lock);
 	while (evict(arena, NULL, 0))
@@ -294,7 +296,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	for (unsigned i = had; i > 1; i--) {
 		void *block = payload_at(base_of(cache), places[i - 1]);
 
-		stamp(block, tag_face(tag_of(block)));
+		stamp(block, stamp_of(tag_face(tag_of(block)), TAG_CACHED));
 		bin_push(bin, bin_top(bin), block);
 	}
 	lock_drop(&plot->lock);
@@ -333,8 +335,6 @@ void cache_leave(struct cache *cache)
 	for (unsigned c = 1; c < CLASSES; c++)
 		park(cache, c, bin_count(cache, c));
 	cache_flush(cache);
-	if (!depot_over(arena))
-		return;
 	lock_take(&arena->depot.lock);
 	while (depot_over(arena) && evict(arena, NULL, 0))
 		;

@@ -88,23 +88,24 @@ extern const uint64_t cache_no_block[2];
 
 /*
  * Takes the uppermost block; NULL if there is none, or it isn't a cached one whose tag and stamp are
- * as they were: the slow path tells these apart. One comparison is enough, since a stamp is the face
- * of a cached block.
+ * as they were: the slow path tells these apart. One comparison is enough, since the stamp follows
+ * from the tag, and is the face that the block is to have now.
  */
 static inline void *bin_pop(struct bin *bin)
 {
 	entry *top = bin_top(bin);
 	void *block = atomic_load_explicit(top, memory_order_relaxed);
 	struct tag *tag = tag_of(block);
-	uint64_t face = tag_face(tag);
+	uint64_t face = stamp_of(tag_face(tag), TAG_CACHED);
 
+	AT_HAND(face);
 	if (RARELY(!stamped(block, face)))
 		return NULL;
 	/* A row has no null pointer: so the caller's look whether there's a block costs nothing. */
 	if (!block)
 		__builtin_unreachable();
 	atomic_store_explicit(&bin->top, top - 1, memory_order_relaxed);
-	tag_set_face(tag, face_turned((uint32_t)face, TAG_CACHED, TAG_LIVE));
+	tag_set_face(tag, (uint32_t)face);
 	SHADOW_SHOW(block, payload_bytes(tag_size(tag)));
 	return block;
 }
@@ -120,9 +121,8 @@ static inline void bin_push(struct bin *bin, entry *top, void *block)
 /* A live block, with this face, becomes a cached one. Faces have 64 bits where they are stamps. */
 static inline void bin_mark(void *block, uint64_t face)
 {
-	face = face_turned((uint32_t)face, TAG_LIVE, TAG_CACHED);
-	tag_set_face(tag_of(block), (uint32_t)face);
 	stamp(block, face);
+	tag_set_face(tag_of(block), face_turned((uint32_t)face, TAG_LIVE, TAG_CACHED));
 }
 
 /* Puts a live block with this face, if there's room. */
@@ -173,6 +173,7 @@ static inline bool cache_small(const struct cache *cache, const void *block, uin
 		return false;
 	span = tag_twice(tag);
 	*face = tag_face(tag);
+	AT_HAND(*face);
 	if (RARELY(!face_is_live((uint32_t)*face, tag_hash_small((uint32_t)offset, span, cache->key))))
 		return false;
 	AT_HAND(span);

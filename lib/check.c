@@ -46,7 +46,7 @@ int acre_check(struct acre *arena)
 		lock_take(&plot->lock);
 		faults += plot_check(arena, plot);
 		faults += waiting_check(arena, plot);
-		lock_drop(&plot->lock);
+		plot_let_go(arena, plot);
 	}
 	lock_take(&arena->depot.lock);
 	faults += depot_check(arena);

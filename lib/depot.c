@@ -48,6 +48,11 @@ static size_t bytes_now(const struct acre *arena)
 	return shares < depot->bytes_most ? shares : depot->bytes_most;
 }
 
+size_t depot_count(const struct acre *arena)
+{
+	return atomic_load_explicit(&arena->depot.blocks, memory_order_relaxed);
+}
+
 bool depot_over(const struct acre *arena)
 {
 	return atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed) > bytes_now(arena);

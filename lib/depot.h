@@ -59,6 +59,9 @@ void depot_init(struct acre *arena, size_t offset, size_t size);
 /* A thread got a cache, or lost it (-1). What the depot then has too much is for depot_evict(). */
 void depot_threads(struct acre *arena, int change);
 
+/* How many blocks it holds; without the lock, a guess. */
+size_t depot_count(const struct acre *arena);
+
 /* Whether it holds more than it may. */
 bool depot_over(const struct acre *arena);
 

@@ -154,10 +154,9 @@ int fit_check(char *base, const struct fit *fit, uint64_t blocks)
 
 _Noreturn void fit_overwritten(char *base, uint64_t at)
 {
-	report_misuse_of("heap", payload_at(base, at), tag_size(tag_at(base, at)),
-			 tag_plot(tag_at(base, at)),
-			 "its links were overwritten while it was free; look for a write after "
-			 "free");
+	report_misuse("heap", payload_at(base, at),
+		      "its tag or links were overwritten while it was free; look for a write after "
+		      "free, or past the end of the block before");
 }
 
 int fit_fault(const char *what, uint64_t where, uint64_t has, uint64_t should)

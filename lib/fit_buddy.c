@@ -114,13 +114,23 @@ static uint64_t find(char *base, const struct fit *fit, uint64_t size)
 	return from(base, fit, log_of(power_above(size)), 0);
 }
 
+/* The logarithm of a free block's size, by its tag; the index must agree. */
+static unsigned own_log(char *base, const struct fit *fit, uint64_t at)
+{
+	uint64_t size = tag_size(tag_at(base, at));
+
+	if (!size || !fit_buddy_has(base, fit, at, size))
+		fit_overwritten(base, at);
+	return log_of(size);
+}
+
 static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
 {
 	unsigned k;
 
 	if (!after)
 		return find(base, fit, size);
-	k = log_of(tag_size(tag_at(base, after)));
+	k = own_log(base, fit, after);
 	return from(base, fit, k, number_of(fit, after, k) + 1);
 }
 
@@ -144,7 +154,7 @@ static uint64_t sweep(char *base, struct fit *fit, uint64_t size)
 
 static void swept(char *base, struct fit *fit, uint64_t at)
 {
-	fit->buddy.sweep_log = log_of(tag_size(tag_at(base, at)));
+	fit->buddy.sweep_log = own_log(base, fit, at);
 	fit->buddy.sweep = number_of(fit, at, fit->buddy.sweep_log) + 1;
 }
 

@@ -276,13 +276,23 @@ static uint64_t find(char *base, const struct fit *fit, uint64_t size)
 	return at ? at : top_with(fit, size);
 }
 
+/* The list of a free block, by its tag. */
+static unsigned own_list(char *base, const struct fit *fit, uint64_t at)
+{
+	uint64_t size = tag_size(tag_at(base, at));
+
+	if (size < 2 || size > fit->end - at)
+		fit_overwritten(base, at);
+	return list_of(size);
+}
+
 static uint64_t next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
 {
 	uint64_t at = after ? after : first_of(base, fit, list_of(size));
 
 	/* Those of the first list may be too small. */
 	while (at && (at == after || tag_size(tag_at(base, at)) < size)) {
-		unsigned list = list_of(tag_size(tag_at(base, at)));
+		unsigned list = own_list(base, fit, at);
 
 		at = follow(base, fit, at);
 		if (!at)
@@ -311,7 +321,7 @@ static uint64_t sweep(char *base, struct fit *fit, uint64_t size)
 
 static void swept(char *base, struct fit *fit, uint64_t at)
 {
-	sweep_on(&fit->good, list_of(tag_size(tag_at(base, at))), link_of(base, at));
+	sweep_on(&fit->good, own_list(base, fit, at), link_of(base, at));
 }
 
 /* The head of the last list is the block that find() tries first. */

@@ -358,28 +358,36 @@ static uint64_t starts_in(char *base, const struct fit *fit, uint64_t pane)
 	return strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
 }
 
-/* The lowest block of at least size granules from this pane on. */
+/* A pane has no block as large as its maximum says: one of its tags isn't as it was. */
+static _Noreturn void misled(char *base, const struct fit *fit, uint64_t pane)
+{
+	uint64_t bits = starts_in(base, fit, pane);
+
+	while (bits & (bits - 1) && tag_state(tag_at(base, place_in(fit, pane, bits))) == TAG_FREE)
+		bits &= bits - 1;
+	fit_overwritten(base, bits ? place_in(fit, pane, bits) : fit->origin + pane * PANE);
+}
+
+/* The lowest block of at least size granules from this pane on, which has one by its maximum. */
 static uint64_t first_from(char *base, const struct fit *fit, uint64_t pane, uint64_t size)
 {
+	uint32_t want = fit_saturated(size);
 	uint64_t at = 0;
 
-	/* More than one pane is searched only where saturated maxima tie. */
-	while (!at && (pane = next_pane(base, fit, pane, fit_saturated(size))) < fit->panes.count) {
+	while (!at && pane < fit->panes.count) {
 		at = first_in(base, fit, pane, starts_in(base, fit, pane), size);
-		pane++;
+		/* More than one pane is searched only where saturated maxima tie. */
+		if (!at && want < UINT32_MAX)
+			misled(base, fit, pane);
+		if (!at)
+			pane = next_pane(base, fit, pane + 1, want);
 	}
 	return at;
 }
 
 uint64_t panes_first(char *base, const struct fit *fit, uint64_t size)
 {
-	uint64_t pane = first_pane(base, fit, fit_saturated(size));
-	uint64_t at;
-
-	if (pane >= fit->panes.count)
-		return 0;
-	at = first_in(base, fit, pane, starts_in(base, fit, pane), size);
-	return at ? at : first_from(base, fit, pane + 1, size);
+	return first_from(base, fit, first_pane(base, fit, fit_saturated(size)), size);
 }
 
 uint64_t panes_next(char *base, const struct fit *fit, uint64_t size, uint64_t after)
@@ -391,7 +399,9 @@ uint64_t panes_next(char *base, const struct fit *fit, uint64_t size, uint64_t a
 	if (pane >= fit->panes.count)
 		return 0;
 	at = first_in(base, fit, pane, starts_in(base, fit, pane) & ~(bit_of(fit, from) - 1), size);
-	return at ? at : first_from(base, fit, pane + 1, size);
+	if (at)
+		return at;
+	return first_from(base, fit, next_pane(base, fit, pane + 1, fit_saturated(size)), size);
 }
 
 /* In address order. What grows over the place from below was met already, or is met next time. */

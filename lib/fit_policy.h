@@ -40,7 +40,7 @@ static inline uint64_t top_with(const struct fit *fit, uint64_t size)
 	return fit->top && fit->end - fit->top >= size ? fit->top : 0;
 }
 
-/* Aborts with a line: the links of this free block aren't what the index wrote. */
+/* Aborts with a line: the tag or the links of this free block aren't what was written there. */
 _Noreturn void fit_overwritten(char *base, uint64_t at);
 
 /* A line about a fault of the index; returns 1, the number of faults it is. */

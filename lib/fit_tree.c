@@ -323,6 +323,16 @@ void tree_init(struct fit *fit, uint64_t granules)
  * Searches.
  */
 
+/* The key of a block in a tree: its tag's size is one of this tree's. */
+static uint64_t own_key(char *base, const struct fit *fit, const struct shape *shape, uint64_t at)
+{
+	uint64_t key = key_of(fit, shape, at, tag_size(tag_at(base, at)));
+
+	if (key >> shape->bits)
+		fit_overwritten(base, at);
+	return key;
+}
+
 /* The least key of a tree that isn't below `from`, as its block; 0 if none. */
 static uint64_t least(char *base, const struct fit *fit, unsigned tree, uint64_t from)
 {
@@ -339,7 +349,7 @@ static uint64_t least(char *base, const struct fit *fit, unsigned tree, uint64_t
 	for (at = follow_root(base, fit, tree); at; way <<= 1) {
 		uint64_t right = follow(base, fit, at, RIGHT);
 
-		key = key_of(fit, &shape, at, tag_size(tag_at(base, at)));
+		key = own_key(base, fit, &shape, at);
 		if (key >= from && key < found_key) {
 			found_key = key;
 			found = at;
@@ -352,7 +362,7 @@ static uint64_t least(char *base, const struct fit *fit, unsigned tree, uint64_t
 		}
 	}
 	for (at = aside; at; at = follow_either(base, fit, at, LEFT)) {
-		key = key_of(fit, &shape, at, tag_size(tag_at(base, at)));
+		key = own_key(base, fit, &shape, at);
 		if (key < found_key) {
 			found_key = key;
 			found = at;
@@ -390,7 +400,11 @@ static uint64_t first_of(char *base, const struct fit *fit, unsigned tree, uint6
 	if (tree != SINGLES)
 		return least(base, fit, tree, from);
 	i = bits_from(singles_of(base, fit), fit->tree.granules, from);
-	return i == BITS_NONE ? 0 : fit->origin + i;
+	if (i == BITS_NONE)
+		return 0;
+	if (tag_size(tag_at(base, fit->origin + i)) != 1)
+		fit_overwritten(base, fit->origin + i);
+	return fit->origin + i;
 }
 
 uint64_t tree_from(char *base, const struct fit *fit, uint64_t size, uint64_t after)

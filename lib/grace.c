@@ -304,14 +304,16 @@ bool waiting_expedite(struct acre *arena, size_t size)
 	return hooks && size < arena->size && !lock_holds_all && hooks->expedite(arena);
 }
 
-bool waiting_end(struct acre *arena)
+bool waiting_end_workers(struct acre *arena)
 {
 	const struct waiting_hooks *hooks = hooks_of(arena);
 
-	if (hooks && !hooks->end(arena))
-		return false;
+	return !hooks || hooks->end(arena);
+}
+
+void waiting_end(struct acre *arena)
+{
 	for (unsigned f = 0; f < FLAVORS; f++)
 		pthread_mutex_destroy(&arena->graces[f].turn);
 	lock_end(&arena->waiting_lock);
-	return true;
 }

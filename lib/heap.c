@@ -39,7 +39,7 @@ static void mark_free(char *base, const struct heap *heap, uint64_t at, uint64_t
 	tag_write(base, at, size, TAG_FREE, heap->plot, heap->key, false);
 	footer_write(base, at, size);
 	if (bears_stamp(heap, at, size))
-		stamp(payload_at(base, at), stamp_of_free(tag_face(tag_at(base, at))));
+		stamp(payload_at(base, at), stamp_of(tag_face(tag_at(base, at)), TAG_FREE));
 }
 
 /* What mark_free() wrote must be as it was: nobody may have written to the block since. */
@@ -57,7 +57,7 @@ static void expect_free(char *base, const struct heap *heap, uint64_t at, uint64
 			    "free, or before the start of the block behind");
 	if (!bears_stamp(heap, at, size))
 		return;
-	if (!stamped(payload_at(base, at), stamp_of_free(face)))
+	if (!stamped(payload_at(base, at), stamp_of(face, TAG_FREE)))
 		overwritten(base, heap, at, size,
 			    "it was written to after it was freed; look for a write after free");
 	unstamp(payload_at(base, at));
@@ -364,7 +364,7 @@ static int check_block(char *base, const struct heap *heap, uint64_t at, uint64_
 	if (free && !fit_has(base, &heap->fit, at))
 		faults += heap_fault(base, at, "a free block that isn't in the index");
 	if (free && bears_stamp(heap, at, tag_size(tag)) &&
-	    !stamped(payload_at(base, at), stamp_of_free(tag_face(tag))))
+	    !stamped(payload_at(base, at), stamp_of(tag_face(tag), TAG_FREE)))
 		faults += heap_fault(base, at, "a free block that was written to");
 	return faults;
 }

@@ -12,7 +12,7 @@ static void put_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
 {
 	tag_write(base, at, size, TAG_FREE, heap->plot, heap->key, false);
 	if (size > 1)
-		stamp(payload_at(base, at), stamp_of_free(tag_face(tag_at(base, at))));
+		stamp(payload_at(base, at), stamp_of(tag_face(tag_at(base, at)), TAG_FREE));
 	fit_insert(base, &heap->fit, at, size);
 }
 
@@ -27,7 +27,7 @@ static void pull_free(char *base, struct heap *heap, uint64_t at, uint64_t size)
 				 "its tag was overwritten while it was free; look for a write past "
 				 "the end of the block before");
 	if (size > 1) {
-		if (!stamped(payload_at(base, at), stamp_of_free(tag_face(tag))))
+		if (!stamped(payload_at(base, at), stamp_of(tag_face(tag), TAG_FREE)))
 			report_misuse_of("heap", payload_at(base, at), size, heap->plot,
 					 "it was written to after it was freed; look for a write "
 					 "after free");

@@ -405,11 +405,13 @@ void plot_post(struct acre *arena, struct plot *plot, uint64_t first, uint64_t l
 	atomic_fetch_add_explicit(&plot->inbox_bytes, bytes, memory_order_relaxed);
 	/*
 	 * Release, to the acquire in plot_drain(): the links, and the program's last use of them.
+	 * Acquire, to the release in plot_let_go(): either that sees the post, or who posts sees the
+	 * lock dropped.
 	 */
 	do
 		post_write(arena_base(arena), last, head, arena->key);
 	while (!atomic_compare_exchange_weak_explicit(&plot->inbox, &head, first,
-						      memory_order_release, memory_order_relaxed));
+						      memory_order_acq_rel, memory_order_relaxed));
 }
 
 void plot_drain(struct acre *arena, struct plot *plot)
@@ -452,7 +454,9 @@ void plot_let_go(struct acre *arena, struct plot *plot)
 	do {
 		plot_drain(arena, plot);
 		lock_drop(&plot->lock);
-	} while (atomic_load_explicit(&plot->inbox, memory_order_relaxed) && lock_try(&plot->lock));
+		/* Writes nothing new. Release, to the acquire in plot_post(). */
+	} while (atomic_fetch_or_explicit(&plot->inbox, 0, memory_order_acq_rel) &&
+		 lock_try(&plot->lock));
 }
 
 void plot_release(struct acre *arena, struct plot *plot)

@@ -191,7 +191,7 @@ size_t purge_all(struct acre *arena)
 		lock_take(&plot->lock);
 		for (unsigned i = 0; i < plot->leases; i++)
 			given += trim_heap(arena, &plot_lease(arena, plot, i)->heap);
-		lock_drop(&plot->lock);
+		plot_let_go(arena, plot);
 	}
 	lock_take(&arena->lock);
 	given += trim_heap(arena, &arena->commons);

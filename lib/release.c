@@ -64,11 +64,11 @@ static void give_directly(struct acre *arena, uint64_t at, uint32_t owner)
 	if (owner) {
 		tag_set_state(tag_at(base, at), TAG_CACHED);
 		plot_give(arena, plot_at(arena, owner), &at, 1);
-		plot_drain(arena, plot_at(arena, owner));
+		plot_let_go(arena, plot_at(arena, owner));
 	} else {
 		commons_give(arena, at);
+		lock_drop(lock);
 	}
-	lock_drop(lock);
 }
 
 /* Into the cache; false if that isn't for it. */

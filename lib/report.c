@@ -116,9 +116,12 @@ _Noreturn void report_misuse_of(const char *call, const void *block, uint64_t gr
 	struct line line = { 0 };
 
 	begin_misuse(&line, call, block);
+	if (granules) {
+		line_text(&line, ", ");
+		line_number(&line, payload_bytes(granules));
+		line_text(&line, " bytes");
+	}
 	line_text(&line, ", ");
-	line_number(&line, payload_bytes(granules));
-	line_text(&line, " bytes, ");
 	line_text(&line, owner ? "plot " : "the commons");
 	if (owner)
 		line_number(&line, owner);

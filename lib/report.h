@@ -30,7 +30,7 @@ void report(const struct line *line);
 /* Says what is wrong with a block that a call was given, or came upon, and aborts. */
 _Noreturn void report_misuse(const char *call, const void *block, const char *cause);
 
-/* The same of a block whose size and owner are known. */
+/* The same of a block whose owner is known, and its size, unless that's 0. */
 _Noreturn void report_misuse_of(const char *call, const void *block, uint64_t granules,
 				uint32_t owner, const char *cause);
 

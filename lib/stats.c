@@ -48,7 +48,7 @@ static void add_plot(struct acre *arena, struct plot *plot, struct sums *sums,
 	*cached_blocks += atomic_load_explicit(&plot->inbox_blocks, memory_order_relaxed);
 	stats->cached_bytes += atomic_load_explicit(&plot->inbox_bytes, memory_order_relaxed);
 	waiting_count(arena, plot, &stats->waiting_blocks, &stats->waiting_bytes);
-	lock_drop(&plot->lock);
+	plot_let_go(arena, plot);
 }
 
 /*
@@ -99,7 +99,7 @@ void acre_stats(struct acre *arena, struct acre_stats *stats)
 	stats->leases = arena->leases;
 	stats->search_steps = (size_t)arena->search_steps;
 	cached_blocks += arena->guard.blocks;
-	cached_blocks += atomic_load_explicit(&arena->depot.blocks, memory_order_relaxed);
+	cached_blocks += depot_count(arena);
 	stats->cached_bytes += atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed);
 	lock_drop(&arena->depot.lock);
 	stats->cached_bytes += arena->guard.bytes;

@@ -39,8 +39,9 @@ static uint64_t from_others(struct acre *arena, uint64_t size, uint64_t alignmen
 		struct plot *plot = plot_at(arena, id);
 
 		lock_take(&plot->lock);
+		plot_drain(arena, plot);
 		at = plot_take(arena, plot, size, alignment);
-		lock_drop(&plot->lock);
+		plot_let_go(arena, plot);
 	}
 	return at;
 }
@@ -65,7 +66,7 @@ void supply_reclaim(struct acre *arena, struct cache *cache)
 		lock_take(&plot->lock);
 		plot_drain(arena, plot);
 		plot_release(arena, plot);
-		lock_drop(&plot->lock);
+		plot_let_go(arena, plot);
 	}
 }
 
@@ -122,20 +123,30 @@ void *supply_refuse(struct acre *arena, struct cache *cache)
 	return NULL;
 }
 
+/* Steps 4 and 5, for no more than is needed. */
+static uint64_t from_reclaimed(struct acre *arena, struct cache *cache, size_t size,
+			       size_t alignment)
+{
+	uint64_t granules = arena_block(arena, granules_for(size), alignment);
+	uint64_t at;
+
+	supply_reclaim(arena, cache);
+	at = from_own(arena, cache->plot, granules, alignment);
+	return at ? at : from_others(arena, granules, alignment);
+}
+
 /* Steps 2 to 5. */
 static uint64_t from_anywhere(struct acre *arena, struct cache *cache, size_t size,
 			      size_t alignment)
 {
-	uint64_t granules, at;
+	uint64_t at;
 
 	at = from_own(arena, cache->plot, wanted_granules(arena, cache, size, alignment), alignment);
-	if (!at && arena->plot_bytes) {
-		supply_reclaim(arena, cache);
-		granules = arena_block(arena, granules_for(size), alignment);
-		at = from_own(arena, cache->plot, granules, alignment);
-		if (!at)
-			at = from_others(arena, granules, alignment);
-	}
+	if (!at && arena->plot_bytes)
+		at = from_reclaimed(arena, cache, size, alignment);
+	/* Others may have put blocks into the depot since it was emptied. */
+	if (!at && depot_count(arena))
+		at = from_reclaimed(arena, cache, size, alignment);
 	return at;
 }
 

@@ -265,8 +265,9 @@ UNSHADOWED static inline void footer_write(char *base, uint64_t at, uint64_t gra
  * The first 8 bytes of the payload of a block that nobody holds are one of three things:
  *
  *	its stamp	of a cached block, and of a free one whose fit keeps no links: the face that it
- *			has or would have as a cached one, so that a write after free, to it or to the
- *			tag, is seen before the block is handed out
+ *			would have as a live one, so that a write after free, to it or to the tag, is
+ *			seen before the block is handed out; never what the tag itself says, so that
+ *			the same bytes over both, as zeros, are seen too
  *	a post		of a cached block in an inbox: the place of the next one, and check bits
  *	a link		of a free block in the list of a fit that keeps lists: the next one's place
  */
@@ -280,10 +281,10 @@ UNSHADOWED static inline bool stamped(const void *payload, uint64_t face)
 	return *(const uint64_t *)payload == face;
 }
 
-/* The stamp of a free block that has this face. */
-static inline uint32_t stamp_of_free(uint32_t face)
+/* The stamp of a block that has this face, in this state. */
+static inline uint32_t stamp_of(uint32_t face, enum tag_state state)
 {
-	return face_turned(face, TAG_FREE, TAG_CACHED);
+	return face_turned(face, state, TAG_LIVE);
 }
 
 /* No stamp, nor a link: zero, as in a page that nobody has held (dirt.h). */

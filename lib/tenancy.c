@@ -127,12 +127,11 @@ void plot_reap(struct acre *arena)
 		if (gone) {
 			atomic_store_explicit(&plot->holder, 0, memory_order_relaxed);
 			plot->orphan = true;
+			depot_threads(arena, -1);
 		}
 		lock_drop(&plot->lock);
-		if (gone) {
-			depot_threads(arena, -1);
+		if (gone)
 			make_idle(arena, plot);
-		}
 	}
 }
 
@@ -195,8 +194,9 @@ struct plot *plot_join(struct acre *arena, uintptr_t holder)
 	plot_drain(arena, plot);
 	atomic_store_explicit(&plot->tid, own_tid(), memory_order_relaxed);
 	atomic_store_explicit(&plot->holder, holder, memory_order_relaxed);
-	lock_drop(&plot->lock);
+	/* Under the lock, as holder: fork's child finds the two in step. */
 	depot_threads(arena, 1);
+	lock_drop(&plot->lock);
 	return plot;
 }
 

@@ -122,11 +122,15 @@ static void lock_arena(struct acre *arena)
 		lock_yield(&arena->lock);
 	}
 	arena->plots_seized = locked;
+	arena->seized = true;
 }
 
-/* A plot that this thread has made since isn't locked. */
+/* An arena, or a plot, that this thread has made since isn't locked. */
 static void unlock_arena(struct acre *arena)
 {
+	if (!arena->seized)
+		return;
+	arena->seized = false;
 	lock_yield(&arena->lock);
 	for (uint32_t id = arena->plots_seized; id; id--)
 		lock_yield(&plot_at(arena, id)->lock);

@@ -141,9 +141,13 @@ uint64_t waiting_retire(struct acre *arena, uint64_t at);
 /* So many bytes less wait. */
 void waiting_left(struct acre *arena, uint64_t bytes);
 
-/* At the arena's creation, and at its end; false if it can't end now. */
+/*
+ * At the arena's creation, and at its end: first the workers, which may not be possible now; then the
+ * locks, when no fork finds the arena any more.
+ */
 void waiting_init(struct acre *arena, size_t rcu_bytes);
-bool waiting_end(struct acre *arena);
+bool waiting_end_workers(struct acre *arena);
+void waiting_end(struct acre *arena);
 
 /* In the child of a fork, under all locks: there are no workers. */
 void waiting_forked(struct acre *arena);

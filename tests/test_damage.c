@@ -249,6 +249,12 @@ static void write_zeros(struct scene *scene)
 	memset(scene->block, 0, scene->size);
 }
 
+/* As somebody who cleared too much before it: the tag says what the payload says. */
+static void clear_with_the_tag(struct scene *scene)
+{
+	memset(scene->block - 8, 0, scene->size + 8);
+}
+
 static void forge_a_link(struct scene *scene)
 {
 	char *target = scene->behind;
@@ -292,10 +298,10 @@ static void trim(struct scene *scene)
 	allocate(scene);
 }
 
-static void (*const writes[])(struct scene *) = { write_garbage, write_zeros, forge_a_link,
-						  forge_a_place, count_up };
-static const char *const write_names[] = { "garbage", "zeros", "a forged link", "a forged place",
-					   "a count" };
+static void (*const writes[])(struct scene *) = { write_garbage, write_zeros, clear_with_the_tag,
+						  forge_a_link, forge_a_place, count_up };
+static const char *const write_names[] = { "garbage", "zeros", "zeros from the tag on",
+					   "a forged link", "a forged place", "a count" };
 static void (*const meetings[])(struct scene *) = { allocate, flush, free_neighbours, trim };
 
 static void write_late(void *argument)

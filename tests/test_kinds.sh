@@ -9,7 +9,7 @@ build=${ACRE_BUILD:?is the build directory, where the suites lie}
 runs=(
 	next:realloc
 	best:guarantees best:misuse
-	worst:views
+	worst:views worst:damage
 	buddy:guarantees buddy:misuse buddy:refusal buddy:threads buddy:fork
 )
 

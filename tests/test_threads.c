@@ -288,10 +288,17 @@ static void *glance(void *argument)
 	struct parked *parked = argument;
 	struct image image = { 0 };
 
+	/*
+	 * Four are live, and what a cache gives back to a plot that was counted already looks so: it
+	 * has 8 at most, of its first row.
+	 */
+	const size_t most = 4 + 4 * 8;
+
 	meet(&parked->gate);
 	for (int i = 0; i < 20; i++) {
-		must(stats_of(parked->arena).live_blocks <= 4, "%zu",
-		     stats_of(parked->arena).live_blocks);
+		struct acre_stats stats = stats_of(parked->arena);
+
+		must(stats.live_blocks <= most, "%zu", stats.live_blocks);
 		look(parked->arena, &image);
 		must_be_sound(parked->arena);
 	}
