@@ -138,6 +138,9 @@ done
 accepted "help lab" '^usage: acre lab' help lab
 [ "$(grep -c ^usage: "$scratch/out")" = 1 ] && verdict=ok || verdict=others
 result "$verdict" "help lab: nothing else"
+run --help
+! grep -n '.\{80\}' "$scratch/out" >"$scratch/err" && verdict=ok || verdict=wide
+result "$verdict" "--help fits 80 columns"
 complains "help of no command" 2 "unknown command 'walk': see 'acre --help'" help walk
 for command in run lab replay; do
 	accepted "$command --help" "^usage: acre $command" $command --help

@@ -18,13 +18,15 @@
 const char lab_usage[] =
 	"usage: acre lab [--script FILE] [--no-color]\n"
 	"\n"
-	"A heap to learn with: allocate, free, and see what the policies make of it. 'help' there\n"
-	"lists its commands. Without a terminal, they are read from standard input.\n"
+	"A heap to learn with: allocate, free, and see what the policies make of it.\n"
+	"'help' there lists its commands. Without a terminal, they are read from\n"
+	"standard input.\n"
 	"\n"
 	"  --script FILE  carry out the commands in FILE, and end\n"
 	"  --no-color     no colours; nor are there where the variable NO_COLOR is set\n"
 	"\n"
-	"Exit status: 0; 1 if a line of a script couldn't be carried out; 2 for bad input.";
+	"Exit status: 0; 1 if a line of a script couldn't be carried out; 2 for bad\n"
+	"input.";
 
 struct wishes {
 	const char *script;
