@@ -52,7 +52,7 @@ one_line() {
 refuses() {
 	local wanted=$1 pattern=$2
 	shift 2
-	rm -f "$trace"
+	rm -f "$scratch/traces"/*
 	run "$@"
 	[ "$status" = "$wanted" ] && one_line && says "^acre: .*$pattern" && left_alone
 }
