@@ -29,8 +29,6 @@
 #include "sizes.h"
 #include "waiting.h"
 
-#define ARENA_LEAST	((size_t)64 << 10)
-#define ARENA_MOST	((uint64_t)1 << 40)
 #define ARENA_FLAGS	(ACRE_NO_CACHE | ACRE_HUGE_PAGES | ACRE_PREFAULT | ACRE_NO_PURGE)
 
 /* Asked for in one request, this can't be had from any arena. */

@@ -8,46 +8,72 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "sizes.h"
+
 #define TEXT_MOST 4096u
 
-int budget_parse(const char *text, uint64_t memory, uint64_t *bytes)
+enum budget_text budget_parse(const char *text, uint64_t memory, uint64_t *bytes)
 {
 	static const char units[] = "KMGT";
 	const uint64_t most = (UINT64_C(1) << 63) - 1;
+	bool large = false;
 	uint64_t number = 0;
 	const char *unit;
 
 	if (!isdigit((unsigned char)*text))
-		return -1;
+		return BUDGET_NO_SIZE;
 	for (; isdigit((unsigned char)*text); text++) {
-		if (number > (most - 9) / 10)
-			return -1;
+		large |= number > (most - 9) / 10;
 		number = number * 10 + (uint64_t)(*text - '0');
 	}
+	if (*text && text[1])
+		return BUDGET_NO_SIZE;
 	if (*text == '%') {
-		if (number > 100 || text[1])
-			return -1;
+		if (large || number > 100)
+			return BUDGET_TOO_MUCH;
 		*bytes = memory / 100 * number;
-		return 0;
+		return BUDGET_SIZE;
 	}
 	if (*text) {
 		unit = strchr(units, toupper((unsigned char)*text));
-		if (!unit || text[1])
-			return -1;
+		if (!unit)
+			return BUDGET_NO_SIZE;
 		for (long shift = 10 * (unit - units + 1); shift; shift--) {
-			if (number > most / 2)
-				return -1;
+			large |= number > most / 2;
 			number *= 2;
 		}
 	}
+	if (large)
+		return BUDGET_TOO_LARGE;
 	*bytes = number;
-	return 0;
+	return BUDGET_SIZE;
+}
+
+const char *budget_arena(const char *text, uint64_t memory, uint64_t *bytes)
+{
+	switch (budget_parse(text, memory, bytes)) {
+	case BUDGET_NO_SIZE:
+		return "not a size; give bytes, a number with K, M, G or T, or N% of memory, such "
+		       "as 512M or 50%";
+	case BUDGET_TOO_MUCH:
+		return "more than all memory; give at most 100%";
+	case BUDGET_SIZE:
+		if (*bytes < ARENA_LEAST)
+			return "too small; an arena has at least 64K";
+		if (*bytes <= ARENA_MOST)
+			return NULL;
+		break;
+	case BUDGET_TOO_LARGE:
+		break;
+	}
+	return "too large; an arena has at most 1T";
 }
 
 /* Reads a whole small file as text; false if there is none. */
@@ -89,7 +115,7 @@ static uint64_t group_limit(const char *root, const char *path, const char *file
 		snprintf(name, sizeof(name), "%s%s/%s", root, group, file);
 		if (read_file(name, text, sizeof(text))) {
 			text[strcspn(text, "\n")] = '\0';
-			if (budget_parse(text, 0, &bytes) == 0)
+			if (budget_parse(text, 0, &bytes) == BUDGET_SIZE)
 				limit = least(limit, bytes);
 		}
 		slash = strrchr(group, '/');

@@ -6,11 +6,22 @@
 
 #include <stdint.h>
 
+/* What a text is. */
+enum budget_text {
+	BUDGET_SIZE,
+	BUDGET_NO_SIZE,
+	BUDGET_TOO_LARGE,	/* a size of 2^63 or more */
+	BUDGET_TOO_MUCH		/* a share of more than 100% */
+};
+
+/* Reads a size: a number of bytes, with K, M, G or T for powers of 1024, or N% of memory. */
+enum budget_text budget_parse(const char *text, uint64_t memory, uint64_t *bytes);
+
 /*
- * Reads a size: a number of bytes, with K, M, G or T for powers of 1024, or N% of memory. 0, or -1
- * if text is none of these, or is 2^63 or more.
+ * Reads the size of an arena. NULL; or what the text is instead, and what it should be, in words to
+ * be said behind it.
  */
-int budget_parse(const char *text, uint64_t memory, uint64_t *bytes);
+const char *budget_arena(const char *text, uint64_t memory, uint64_t *bytes);
 
 /* The memory that this process may use, bytes: RAM, its control groups' limit, or RLIMIT_AS. */
 uint64_t budget_memory(void);

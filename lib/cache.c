@@ -65,6 +65,21 @@ static void send_to_commons(struct acre *arena, const uint64_t *places, unsigned
 	lock_drop(&arena->lock);
 }
 
+/* Cached blocks of one owner go back; under the lock of `own`, if that isn't NULL. */
+static void give_to_owner(struct acre *arena, struct plot *own, uint64_t *places, unsigned count)
+{
+	uint32_t owner = owner_of(arena, places[0]);
+
+	if (own && owner == own->id)
+		plot_give(arena, own, places, count);
+	else if (owner > plots_made(arena))
+		heap_unexpected(arena_base(arena), places[0], arena->key);
+	else if (owner)
+		send(arena, plot_at(arena, owner), places, count);
+	else
+		send_to_commons(arena, places, count);
+}
+
 void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned count)
 {
 	while (count) {
@@ -78,14 +93,7 @@ void cache_give(struct acre *arena, struct plot *own, uint64_t *places, unsigned
 				places[i] = places[same];
 				places[same++] = place;
 			}
-		if (own && owner == own->id)
-			plot_give(arena, own, places, same);
-		else if (owner > plots_made(arena))
-			heap_unexpected(arena_base(arena), places[0], arena->key);
-		else if (owner)
-			send(arena, plot_at(arena, owner), places, same);
-		else
-			send_to_commons(arena, places, same);
+		give_to_owner(arena, own, places, same);
 		places += same;
 		count -= same;
 	}
@@ -107,14 +115,24 @@ static _Noreturn void written_to(const struct acre *arena, const void *block)
 				 "it was freed twice, by two threads");
 }
 
-/* Cached blocks, at most BATCH_MOST, become places to give back: if they're as they were freed. */
-static void verify(const struct acre *arena, void *const *blocks, unsigned count, uint64_t *places)
+/*
+ * Cached blocks, at most BATCH_MOST, become places to give back: if they're as they were freed.
+ * Whether one owner has them all.
+ */
+static bool verify(const struct acre *arena, void *const *blocks, unsigned count, uint64_t *places)
 {
+	uint32_t first = tag_face(tag_of(blocks[0]));
+	uint32_t differs = 0;
+
 	for (unsigned i = 0; i < count; i++) {
-		if (!stamped(blocks[i], stamp_of(tag_face(tag_of(blocks[i])), TAG_CACHED)))
+		uint32_t face = tag_face(tag_of(blocks[i]));
+
+		if (!stamped(blocks[i], stamp_of(face, TAG_CACHED)))
 			written_to(arena, blocks[i]);
+		differs |= face ^ first;
 		places[i] = place_of(arena_base(arena), blocks[i]);
 	}
+	return !face_plot(differs);
 }
 
 /* The oldest blocks of a bin: its thread alone looks at entries, but for who salvages them. */
@@ -140,10 +158,10 @@ static void drop_oldest(struct cache *cache, unsigned class, unsigned count)
 static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 {
 	uint64_t places[BATCH_MOST];
+	bool same = verify(cache->arena, oldest_of(cache, class), count, places);
 
-	verify(cache->arena, oldest_of(cache, class), count, places);
 	drop_oldest(cache, class, count);
-	cache_give(cache->arena, cache->plot, places, count);
+	(same ? give_to_owner : cache_give)(cache->arena, cache->plot, places, count);
 }
 
 /* Takes a chunk of another class than this (0 = of any) home; under the depot's lock. */
@@ -273,6 +291,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	struct bin *bin = &cache->bins[class];
 	uint64_t size = cache->arena->plan.granules[class];
 	unsigned want, had;
+	entry *top;
 
 	if (bin_count(cache, class))
 		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
@@ -293,12 +312,15 @@ void *cache_refill(struct cache *cache, unsigned class)
 	 * The highest goes in first, so that the lowest is used first. Under the lock still, for
 	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
 	 */
+	top = bin_top(bin);
 	for (unsigned i = had; i > 1; i--) {
 		void *block = payload_at(base_of(cache), places[i - 1]);
 
 		stamp(block, stamp_of(tag_face(tag_of(block)), TAG_CACHED));
-		bin_push(bin, bin_top(bin), block);
+		atomic_store_explicit(++top, block, memory_order_relaxed);
 	}
+	/* Release: as in bin_push(). */
+	atomic_store_explicit(&bin->top, top, memory_order_release);
 	lock_drop(&plot->lock);
 	if (!had)
 		return NULL;

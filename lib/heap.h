@@ -121,6 +121,19 @@ static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot
 }
 
 /*
+ * And its tag says free from now on: inside a free block it's stale, and a second free is to be
+ * recognised by it.
+ */
+static inline uint64_t heap_retire_cached(char *base, uint64_t at, uint32_t plot, uint32_t key)
+{
+	struct tag *tag = tag_at(base, at);
+	uint64_t size = heap_expect_cached(base, at, plot, key);
+
+	tag_set_face(tag, face_turned(tag_face(tag), TAG_CACHED, TAG_FREE));
+	return size;
+}
+
+/*
  * Makes the used block at `at` size granules large, in place: a larger one needs a free block
  * behind it that has room. False if there is none (then nothing has changed).
  */

@@ -321,17 +321,15 @@ static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const
 
 	while (k < count && places[k] < heap->end) {
 		uint64_t at = places[k];
-		uint64_t size = 0;
-		unsigned blocks = 0;
+		uint64_t end = at;
+		unsigned first = k;
 
 		/* Neighbours become one before the index hears of them. */
 		do {
-			size += heap_expect_cached(base, at + size, plot->id, arena->key);
-			tag_set_state(tag_at(base, places[k]), TAG_FREE);
+			end += heap_retire_cached(base, end, plot->id, arena->key);
 			k++;
-			blocks++;
-		} while (k < count && places[k] == at + size);
-		heap_give(base, heap, at, size, blocks);
+		} while (k < count && places[k] == end);
+		heap_give(base, heap, at, end - at, k - first);
 	}
 	account(arena, plot, i, (int64_t)heap->used - used, -(int64_t)k);
 	return k;

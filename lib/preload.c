@@ -60,16 +60,18 @@ static _Noreturn void give_up(const char *setting, const char *text, const char 
  * number since is another file, and gets nothing.
  */
 static struct {
+	pthread_once_t noted;
 	bool open;		/* stderr was, at the start */
 	dev_t device;
 	ino_t inode;
 	int copy;
-} statistics = { .copy = -1 };
+} statistics = { .noted = PTHREAD_ONCE_INIT, .copy = -1 };
 
 static void note_stderr(void)
 {
 	struct stat now;
 
+	report_begin();
 	if (fstat(STDERR_FILENO, &now) != 0)
 		return;
 	statistics.open = true;
@@ -96,26 +98,24 @@ static void start(void)
 	const char *fail_at = getenv("ACRE_FAIL_AT");
 	uint64_t memory = budget_memory();
 	uint64_t bytes = memory;
+	const char *wrong;
 
-	report_begin();
-	note_stderr();
+	pthread_once(&statistics.noted, note_stderr);
 	if (is_on("ACRE_NO_PURGE"))
 		options.flags |= ACRE_NO_PURGE;
 	if (guards && !words_guards(guards, &options))
 		give_up("ACRE_GUARDS=", guards, WORDS_GUARDS);
 	if (policy && !words_policy(policy, &options))
 		give_up("ACRE_POLICY=", policy, WORDS_POLICY);
-	if (options.guards & ACRE_RANDOM && options.policy != ACRE_FIRST_FIT)
-		give_up("ACRE_GUARDS=", guards, "random needs the policy first");
-	if (options.guards & ACRE_GUARD_PAGES && options.policy == ACRE_BUDDY)
-		give_up("ACRE_GUARDS=", guards, "pages can't be had with the policy buddy");
+	wrong = words_conflict(&options);
+	if (wrong)
+		give_up("ACRE_GUARDS=", guards, wrong);
 	if (fail_at && !words_fail_at(fail_at, &options))
 		give_up("ACRE_FAIL_AT=", fail_at, WORDS_FAIL_AT);
 	if (text) {
-		if (budget_parse(text, memory, &bytes) != 0)
-			give_up("ACRE_ARENA=", text, "not a size; give bytes, K, M, G, T, or N%");
-		if (bytes < ARENA_LEAST || bytes > ARENA_MOST)
-			give_up("ACRE_ARENA=", text, "an arena has from 64K to 1T");
+		wrong = budget_arena(text, memory, &bytes);
+		if (wrong)
+			give_up("ACRE_ARENA=", text, wrong);
 		if (!acre_private_start((size_t)bytes, &options))
 			give_up("ACRE_ARENA=", text, "the system refuses that much address space; "
 						     "give less, or look at ulimit -v");
@@ -170,7 +170,7 @@ static void *refused(size_t size, size_t alignment)
 		line_number(&line, alignment);
 	}
 	line_text(&line, meant ?
-		  " got ENOMEM, since ACRE_FAIL_AT says so (said once)" :
+		  " got ENOMEM, since ACRE_FAIL_AT or acre run --fail-at says so (said once)" :
 		  " got ENOMEM; ACRE_ARENA or acre run --arena makes it larger (said once)");
 	report(&line);
 	errno = ENOMEM;
@@ -424,12 +424,35 @@ PUBLIC int mallopt(int option, int value)
 	return option != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
 
+/* For a process that never allocates: it has statistics of that, at its end. */
+static __attribute__((constructor)) void begin(void)
+{
+	if (is_on("ACRE_STATS"))
+		pthread_once(&statistics.noted, note_stderr);
+}
+
+static void say_none(int fd)
+{
+	struct line line = { 0 };
+
+	line_text(&line, "process ");
+	line_number(&line, (uint64_t)getpid());
+	line_text(&line, " has no statistics: it never allocated from the arena");
+	report_to(fd, &line);
+}
+
 static __attribute__((destructor)) void finish(void)
 {
-	if (!acre_default() || !is_on("ACRE_STATS"))
+	int fd = statistics.copy;
+
+	if (!is_on("ACRE_STATS"))
 		return;
-	if (is_stderr(statistics.copy))
-		say_statistics(statistics.copy);
-	else if (is_stderr(STDERR_FILENO))
-		say_statistics(STDERR_FILENO);
+	if (!is_stderr(fd))
+		fd = STDERR_FILENO;
+	if (!is_stderr(fd))
+		return;
+	if (acre_default())
+		say_statistics(fd);
+	else
+		say_none(fd);
 }

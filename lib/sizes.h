@@ -16,6 +16,10 @@
 
 #include "tag.h"
 
+/* Bytes of an arena. */
+#define ARENA_LEAST	((size_t)64 << 10)
+#define ARENA_MOST	((uint64_t)1 << 40)
+
 #define SMALL_CLASSES	SMALL_GRANULES	/* class 0 stays empty */
 #define SMALL_BYTES	((SMALL_GRANULES - 1) * GRANULE - TAG_BYTES)
 #define CLASSES		106u

@@ -1,6 +1,7 @@
 /*
- * Sort: most batches lie close together, and are sorted by a bit for each place; the others by
- * merges, where parts that are in order already cost a look.
+ * Sort: batches that were allocated and freed in order rise or fall already; most others lie close
+ * together, and are sorted by a bit for each place; the rest by merges, where parts that are in order
+ * cost a look.
  */
 #include "sort.h"
 
@@ -74,8 +75,32 @@ static bool sort_dense(uint64_t *places, unsigned count)
 	return true;
 }
 
+/* Ascending, if they were so or the other way round; false if neither. */
+static bool sort_straight(uint64_t *places, unsigned count)
+{
+	unsigned rising = 1, falling = 1;
+
+	while (rising < count && places[rising - 1] < places[rising])
+		rising++;
+	while (falling < count && places[falling - 1] > places[falling])
+		falling++;
+	if (rising == count)
+		return true;
+	if (falling < count)
+		return false;
+	for (unsigned i = 0; i < count / 2; i++) {
+		uint64_t place = places[i];
+
+		places[i] = places[count - 1 - i];
+		places[count - 1 - i] = place;
+	}
+	return true;
+}
+
 void sort_places(uint64_t *places, unsigned count)
 {
+	if (sort_straight(places, count))
+		return;
 	if (count >= FEW && sort_dense(places, count))
 		return;
 	for (unsigned at = 0; at < count; at += FEW)

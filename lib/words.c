@@ -90,6 +90,15 @@ bool words_guards(const char *text, struct acre_options *options)
 	return read_list(guards, text, false, &options->guards);
 }
 
+const char *words_conflict(const struct acre_options *options)
+{
+	if (options->guards & ACRE_RANDOM && options->policy != ACRE_FIRST_FIT)
+		return "random needs the policy 'first'";
+	if (options->guards & ACRE_GUARD_PAGES && options->policy == ACRE_BUDDY)
+		return "pages can't be had with the policy 'buddy'";
+	return NULL;
+}
+
 bool words_fail_at(const char *text, struct acre_options *options)
 {
 	const size_t most = SIZE_MAX / 2;

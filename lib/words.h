@@ -14,10 +14,12 @@
 #define WORDS_POLICIES	"first, next, best, worst, buddy or good"
 #define WORDS_POLICY	"not a policy; give " WORDS_POLICIES
 #define WORDS_POLICY_LIST \
-	"not policies; give " WORDS_POLICIES ", several with commas, or all"
+	"not a list of policies; give " WORDS_POLICIES ", several with commas, or all"
 #define WORDS_GUARDS \
-	"not guards; give canaries, fill, quarantine, random or pages, with commas, or all"
-#define WORDS_FAIL_AT	"not a number of a request; give N from 1 on, or N+ for it and all after it"
+	"not a list of guards; give canaries, fill, quarantine, random or pages, several with " \
+	"commas, or all"
+#define WORDS_FAIL_AT \
+	"not the number of a request; give N from 1 on, or N+ for it and all after it"
 
 /* One of WORDS_POLICIES. */
 bool words_policy(const char *text, struct acre_options *options);
@@ -27,6 +29,8 @@ bool words_policies(const char *text, unsigned *set);
 const char *words_of_policy(enum acre_policy policy);
 /* A list with commas. */
 bool words_guards(const char *text, struct acre_options *options);
+/* NULL, or why an arena can't have the guards of these options with their policy. */
+const char *words_conflict(const struct acre_options *options);
 /* Which requests are to be refused for a test's sake: N or N+. */
 bool words_fail_at(const char *text, struct acre_options *options);
 

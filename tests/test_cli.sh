@@ -61,9 +61,13 @@ accepted() {
 for size in lots 1X 1KK -1 +1M 0x10000 1.5G '' ' 1M' '1M ' '50 %' 1e6 K %; do
 	complains "--arena '$size'" 2 'not a size|too small' run --arena "$size" -- true
 done
-complains "--arena beyond 64 bits" 2 'not a size|too large' run --arena 99999999999999999999 -- true
-complains "--arena beyond 64 bits by its unit" 2 'not a size|too large' \
+complains "--arena beyond 64 bits" 2 "is too large; an arena has at most 1T: see 'acre run --help'" \
+	run --arena 99999999999999999999 -- true
+complains "--arena beyond 64 bits by its unit" 2 'is too large; an arena has at most 1T' \
 	run --arena 99999999999999T -- true
+complains "--arena beyond 64 bits, and no size" 2 'not a size' run --arena 99999999999999999999X -- true
+complains "--arena 101%" 2 "'101%' is more than all memory; give at most 100%" run --arena 101% -- true
+complains "--arena of many percent" 2 'is more than all memory' run --arena 99999999999999999999% -- true
 complains "--arena 65535" 2 "'65535' is too small" run --arena 65535 -- true
 complains "--arena 63K" 2 "'63K' is too small" run --arena 63K -- true
 complains "--arena 0" 2 "'0'.*(too small|not a size)" run --arena 0 -- true
@@ -71,23 +75,34 @@ complains "--arena 1T + 1" 2 "'1099511627777' is too large" run --arena 10995116
 complains "--arena=2T" 2 "'2T' is too large" run --arena=2T -- true
 complains "--arena alone" 2 'needs a value' run --arena
 for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
-	complains "--guards '$guards'" 2 'not guards; give' run --guards "$guards" -- true
-	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 'not guards; give' run -- true
+	complains "--guards '$guards'" 2 "--guards '$guards' is not a list of guards; give" \
+		run --guards "$guards" -- true
+	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 "ACRE_GUARDS '$guards' is not a list" run -- true
 done
 ACRE_POLICY=buddy ACRE_GUARDS=pages complains "ACRE_GUARDS=pages with buddies" 2 \
 	"pages can't be had with the policy buddy" run -- bash -c true
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
+complains "guards and a policy" 2 \
+	"--guards 'all' can't go with --policy 'best': random needs the policy 'first': see 'acre run --help'" \
+	run --guards all --policy best -- true
+complains "other guards and a policy" 2 "--guards 'pages' can't go with --policy 'buddy': pages can't" \
+	run --policy buddy --guards pages -- true
+ACRE_GUARDS=random complains "guards of the caller, and a policy" 2 \
+	"ACRE_GUARDS 'random' can't go with --policy 'next'" run --policy next -- true
+ACRE_POLICY=next complains "guards, and a policy of the caller" 2 \
+	"--guards 'random' can't go with ACRE_POLICY 'next'" run --guards random -- true
+accepted "guards and a policy that go together" '^hi$' run --guards pages,fill --policy best -- echo hi
 for policy in '' First first-fit 0 all 'best '; do
 	complains "--policy '$policy'" 2 "--policy '$policy' is not a policy; give first, next" \
 		run --policy "$policy" -- true
 done
 complains "--policy alone" 2 'needs a value' run --policy
-complains "unknown option" 2 "unknown option '--frob'" run --frob -- true
+complains "unknown option" 2 "unknown option '--frob': see 'acre run --help'" run --frob -- true
 complains "unknown short option" 2 "unknown option '-x'" run -x true
 complains "option with a value it can't have" 2 "unknown option '--stats=1'" run --stats=1 true
 for number in 0 0+ x 1x ++ + -1 1++ '' ' 1' 99999999999999999999; do
-	complains "--fail-at '$number'" 2 'not a number' run --fail-at "$number" -- true
+	complains "--fail-at '$number'" 2 '--fail-at .* is not the number of a request; give N' run --fail-at "$number" -- true
 done
 complains "no program" 2 'no program' run
 complains "no program after --" 2 'no program' run --arena 16M --
@@ -109,7 +124,7 @@ complains "ACRE_ARENA of the caller" 2 "ACRE_ARENA 'lots' is not a size" run -- 
 accepted "--arena before ACRE_ARENA" '^ACRE_ARENA=16M$' run --arena 16M -- env
 unset ACRE_ARENA
 export ACRE_FAIL_AT=never
-complains "ACRE_FAIL_AT of the caller" 2 "ACRE_FAIL_AT 'never' is not a number" run -- true
+complains "ACRE_FAIL_AT of the caller" 2 "ACRE_FAIL_AT 'never' is not the number" run -- true
 unset ACRE_FAIL_AT
 export ACRE_POLICY=tight
 complains "ACRE_POLICY of the caller" 2 "ACRE_POLICY 'tight' is not a policy" run -- true
@@ -117,8 +132,22 @@ accepted "--policy before ACRE_POLICY" '^ACRE_POLICY=next$' run --policy next --
 unset ACRE_POLICY
 
 accepted "--version" '^acre [0-9]+\.[0-9]+\.[0-9]+$' --version
-accepted "--help" '^usage: acre run' --help
-accepted "run --help" '^usage: acre run' run --help
+for help in --help -h help; do
+	for command in run lab replay; do
+		accepted "$help: $command" "^usage: acre $command" $help
+	done
+done
+accepted "help lab" '^usage: acre lab' help lab
+[ "$(grep -c ^usage: "$scratch/out")" = 1 ] && verdict=ok || verdict=others
+result "$verdict" "help lab: nothing else"
+run --help
+! grep -n '.\{80\}' "$scratch/out" >"$scratch/err" && verdict=ok || verdict=wide
+result "$verdict" "--help fits 80 columns"
+complains "help of no command" 2 "unknown command 'walk': see 'acre --help'" help walk
+for command in run lab replay; do
+	accepted "$command --help" "^usage: acre $command" $command --help
+	accepted "$command -h" "^usage: acre $command" $command -h
+done
 accepted "the preload" "^LD_PRELOAD=$build/.libs/libacre-malloc\.so$" run -- env
 accepted "the preload is mapped" 'libacre-malloc\.so$' run --arena 64M -- cat /proc/self/maps
 accepted "--arena SIZE" '^ACRE_ARENA=64M$' run --arena 64M env
@@ -137,6 +166,30 @@ verdict=ok
 [ "$status" = 0 ] && grep -q '^ACRE_STATS=1$' "$scratch/out" || verdict=variable
 grep -q '^acre' "$scratch/err" || verdict="no statistics"
 result "$verdict" "--stats, for a program that closes its standard error"
+
+# stats NAME PATTERN PROGRAM...: its statistics are one line, which the pattern matches.
+stats() {
+	local name=$1 pattern=$2 verdict=ok
+	shift 2
+	run run --stats -- "$@"
+	[ "$status" = 0 ] && [ "$(wc -l <"$scratch/err")" = 1 ] || verdict="status $status"
+	grep -q -E -- "^acre: $pattern" "$scratch/err" || verdict="text"
+	result "$verdict" "$name"
+}
+printf 'int main(void) { return 0; }\n' >"$scratch/s.c"
+if ${CC:-cc} -o "$scratch/idle" "$scratch/s.c" 2>/dev/null; then
+	stats "--stats of a program that never allocates" \
+		'process [0-9]+ has no statistics: it never allocated from the arena$' "$scratch/idle"
+	run run -- "$scratch/idle"
+	[ "$status" = 0 ] && [ ! -s "$scratch/err" ] && verdict=ok || verdict="text"
+	result "$verdict" "of which nothing is said without --stats"
+	status=0
+	timeout 60 "$acre" run --stats -- "$scratch/idle" 2>&- >"$scratch/out" || status=$?
+	[ "$status" = 0 ] && [ ! -s "$scratch/out" ] && verdict=ok || verdict="status $status"
+	result "$verdict" "nor to a standard error that's closed"
+else
+	skip "--stats of a program that never allocates" "no compiler"
+fi
 
 # Without the command the drop-in says it.
 status=0
@@ -159,10 +212,12 @@ run run -- bash -c 'exit 7'
 result "$verdict" "the program's exit status"
 
 # By its own name as much as through a script: the interpreter is what runs.
-if printf 'int main(void) { return 0; }\n' >"$scratch/s.c" &&
-	${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
+if ${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
 	complains "static program: a warning, and it runs" 0 'warning: .*statically linked' \
 		run -- "$scratch/static"
+	stats "and with --stats, that there will be none" \
+		'warning: .* is statically linked: it will not run on acre, and there will be no statistics$' \
+		"$scratch/static"
 	printf '#!%s/static\n' "$scratch" >"$scratch/script"
 	chmod +x "$scratch/script"
 	complains "script of a static interpreter" 0 'warning: .*statically linked' \

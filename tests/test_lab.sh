@@ -115,9 +115,10 @@ wrong "block of no name" "no block 'A1'" 'de_allocate A1'
 wrong "block of a long name" "no block 'zzzzzzzzzzzzzzzzzzzz'" 'free zzzzzzzzzzzzzzzzzzzzzzzzzzzzzz'
 wrong "double free" 'a is free already.*double free.*as it was' 'allocate 9' 'free a' 'de_allocate a'
 wrong "use after free" 'a is free already.*use after free' 'allocate 9' 'free a' 'reallocate a 20'
-for size in x -1 +1 1.5 0x10 1KK 50% 99999999999999999999 "''"; do
+for size in x -1 +1 1.5 0x10 1KK 50% 99999999999999999999X "''"; do
 	wrong "size $size" "'${size//+/[+]}' is not a size: give bytes" "allocate $size"
 done
+wrong "a size beyond 64 bits" "'99999999999999999999' is too large: no heap" 'allocate 99999999999999999999'
 wrong "no size" 'allocate is given as: allocate SIZE' allocate
 wrong "too many words" 'allocate is given as: allocate SIZE' 'allocate 1 2'
 wrong "far too many words" 'allocate is given as: allocate SIZE' 'allocate 1 2 3 4 5 6 7 8 9'
@@ -129,16 +130,29 @@ wrong "heap too small" "63 bytes can't be a heap here: give 64 to 1G" 'heap 63'
 wrong "heap too large" "can't be a heap here" 'heap 1025M'
 wrong "heap of no size" "'big' is not a size" 'heap big'
 wrong "random number" "'many' is not a number of steps" 'random many'
-wrong "random number too large" "is not a number of steps: give a number up to 1000000" 'random 1000001'
-wrong "seed" "'-1' is not a seed: give a number up to 4294967295" 'random 5 -1'
+wrong "random number too large" "is not a number of steps: give a number from 1 to 1000000" 'random 1000001'
+wrong "seed" "'-1' is not a seed: give a number from 0 to 4294967295" 'random 5 -1'
 wrong "seed with a unit" "'1K' is not a seed" 'random 5 1K'
 wrong "nothing to undo" 'nothing to undo' undo
 wrong "undo of no number" "'all' is not a number of steps" 'undo all'
+wrong "undo of no steps" "'0' is not a number of steps: give a number from 1 to" 'allocate 1' 'undo 0'
 wrong "nothing to compare" 'nothing was done' compare
 wrong "help of no command" "unknown command 'me'" 'help me'
 wrong "load of no file" "/none can't be read: No such file" "load $scratch/none"
 wrong "load of a folder" "can't be read: Is a directory" "load $scratch"
 wrong "load without a name" 'load is given as: load FILE' load
+wrong "load of two files" "load is given as: load FILE; a blank in its name is written as '. '" 'load a b'
+cd "$scratch"
+wrong "save to two files" 'save is given as: save FILE' 'allocate 1' 'save a b'
+[ ! -e a ] && [ ! -e 'a b' ] && verdict=ok || verdict="a file"
+result "$verdict" "and none is written"
+cd - >/dev/null
+echo mine >"$scratch/mine"
+wrong "save over another file" "mine is there already, and is no heap that the lab saved: give another name" \
+	'allocate 1' "save $scratch/mine"
+[ "$(cat "$scratch/mine")" = mine ] && verdict=ok || verdict=lost
+result "$verdict" "which stays"
+wrong "save to a folder" 'is a folder: give a name' "save $scratch"
 wrong "save to no folder" "can't be written: No such file" "save $scratch/none/file"
 printf 'allocate 10\0\nallocate 20\n' >"$scratch/zero"
 lab --script "$scratch/zero" </dev/null
@@ -191,13 +205,13 @@ for policy in first next best worst buddy good; do
 	end_of "$scratch/after" >"$scratch/b"
 	result "$(same a b)" "$policy: undo leads back to the same heap"
 
-	told "$scratch/saving" "${begin[@]}" "save $scratch/a heap.lab" "${look[@]}"
-	told "$scratch/loading" 'heap 256' 'allocate 3' "load $scratch/a heap.lab" "${look[@]}"
+	told "$scratch/saving" "${begin[@]}" "save $scratch/a\\ heap.lab" "${look[@]}"
+	told "$scratch/loading" 'heap 256' 'allocate 3' "load $scratch/a\\ heap.lab" "${look[@]}"
 	end_of "$scratch/loading" >"$scratch/b"
 	result "$(same a b)" "$policy: what was saved is loaded"
 
 	lab --script "$scratch/a heap.lab" </dev/null
-	script "load $scratch/a heap.lab" "save $scratch/again"
+	script "load $scratch/a\\ heap.lab" "save $scratch/again"
 	result "$(same 'a heap.lab' again)" "$policy: saved again, it's the same file"
 done
 
@@ -277,7 +291,13 @@ says "blanks and tabs" 'a 20 bytes at offset 0' '   allocate	20   '
 says "a carriage return" 'a 20 bytes at offset 0' $'allocate 20\r'
 says "units" 'a 2048 bytes .* b 3145728 bytes' 'heap 4M' 'allocate 2k' 'allocate 3M'
 says "policy tells" '^acre> policy first; there are first, next, best' policy
-says "heap is rounded up" 'An empty heap of 112 bytes' 'heap 100'
+says "heap is rounded up" 'An empty heap of 112 bytes, first fit: 100, rounded up to a multiple of 16\.' \
+	'heap 100'
+says "one byte" 'a 1 byte at offset 0: .* a 1 byte, still at .* No room for 1 byte:' 'heap 64' 'allocate 1' \
+	'reallocate a 1' 'allocate 40' 'allocate 1'
+says "undo of more steps than there are" 'Undone: 2 steps, as there are no more, back to before allocate 5' \
+	'allocate 5' 'free a' 'undo 5'
+says "undo of all steps" 'Undone: 2 steps, back to before allocate 5' 'allocate 5' 'free a' 'undo 2'
 says "a heap of the least size" '0 \.\.\.\. 16 bytes a cell' 'heap 64'
 says "a heap of 1G" 'a 1073741816 bytes .* 2097152 bytes a cell; 1 block' 'heap 1G' 'allocate 1073741816'
 says "buddies in a heap that's no power of two" '0 512 free 512 256 free 768 32 free' \
@@ -289,6 +309,11 @@ says "names go on behind z" ' z 0 bytes at offset 400: .* aa 0 bytes .* ab 0 byt
 	'heap 1K' "${many[@]}"
 says "help" 'allocate SIZE .* An offset is a block.s distance' help
 says "help of a command" 'reallocate NAME SIZE .* in place where it can' 'help re'
+says "help tells other names" 'Other names: malloc for allocate, free or deallocate for de_allocate, ' help
+says "help of a command with other names" 'Its other name: free or deallocate\.' 'help de_allocate'
+says "save to a device" 'Saved 1 step to /dev/null' 'allocate 5' 'save /dev/null'
+says "save over what was saved" 'Saved 1 step .* Saved 2 steps .* Loaded .*: 5 lines' 'allocate 5' \
+	"save $scratch/own" 'allocate 6' "save $scratch/own" "load $scratch/own"
 says "stats" 'fragmentation 0% .* requests 2, 1 of them refused' 'allocate 5' 'allocate 5000' stats
 says "compare" 'first 0 2 .* next 0 .* best 0 .* worst 0 .* buddy 0 .* good 0 ' 'allocate 100' \
 	'allocate 100' 'free a' compare

@@ -89,7 +89,7 @@ keys() {
 start() {
 	terminal kill-server 2>/dev/null || true
 	server=$((server + 1))
-	terminal new-session -d -x "$1" -y "$2" "$3; echo status \$?; exec sleep 1000"
+	terminal new-session -d -c "$scratch" -x "$1" -y "$2" "$3; echo status \$?; exec sleep 1000"
 	until_it "the lab starts" last_line_is 'acre>'
 }
 
@@ -236,8 +236,12 @@ ask 'allocate 100'
 see "a story in 40 columns" '^ d  100 bytes at offset 112: a block of$' \
 	'^   112 \(with a tag of 8, in units of$'
 ask help
-see "help in 40 columns" '^policy \[NAME\]$' '^    begin again under another policy, or$' \
-	'^    tell this one$'
+see "help in 40 columns" '^undo \[N\]$' '^    take back the last step, or the last$' '^    N$'
+printf 'allocate 1\nallocate many\n' >"$scratch/wrong"
+ask 'load wrong'
+see "what's wrong in a file, in 40 columns" "^Not done: wrong:2: 'many' is not a size:\$" \
+	'^give bytes, or a number with K or M,$' '^such as 100 or 2K$'
+ask 'undo 1'
 size 20
 ask map
 see "a map in 20 columns" '^   0 a\+d\+\.\+\.\.$' '^     64 bytes a cell$' '^     in 2 holes$'

@@ -1,47 +1,12 @@
 #!/bin/bash
 # acre run --record: what a trace holds of a program whose calls are known, and what becomes of it when
 # the program forks, executes another, is killed, or can't be recorded. TAP.
-set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/command.sh"
 
-build=${ACRE_BUILD:?is the build directory, where the command acre lies}
-source=${ACRE_SOURCE:?is the source directory}
-acre=$build/acre
-unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_RECORD ACRE_STATS LD_PRELOAD
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/traces"
 trace=$scratch/traces/trace
 known=$scratch/known
-tests=0
-failed=0
-
-# result NAME COMMAND...: passes where the command does; else shows what the last run wrote.
-result() {
-	local name=$1
-	shift
-	tests=$((tests + 1))
-	if "$@" >"$scratch/verdict" 2>&1 </dev/null; then
-		echo "ok $tests - $name"
-		return
-	fi
-	failed=$((failed + 1))
-	echo "not ok $tests - $name"
-	sed 's/^/# /' "$scratch/verdict"
-	head -n 20 "$scratch/out" | sed 's/^/# stdout: /'
-	head -n 20 "$scratch/err" | sed 's/^/# stderr: /'
-}
-
-skip() {
-	tests=$((tests + 1))
-	echo "ok $tests - $1 # SKIP $2"
-}
-
-# Runs acre with the arguments; its streams go to out and err, its status to $status.
-run() {
-	status=0
-	timeout 120 "$acre" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
-}
 
 # ended STATUS PROGRAM...: recorded, it ends so, with nothing to say, and the trace is whole.
 ended() {
@@ -87,7 +52,7 @@ one_line() {
 refuses() {
 	local wanted=$1 pattern=$2
 	shift 2
-	rm -f "$trace"
+	rm -f "$scratch/traces"/*
 	run "$@"
 	[ "$status" = "$wanted" ] && one_line && says "^acre: .*$pattern" && left_alone
 }
@@ -209,10 +174,52 @@ no_room_is_said() {
 }
 
 the_old_one_stays() {
-	echo old >"$trace"
+	"$acre" run --record "$trace" -- true && cp "$trace" "$scratch/old" || return
 	run run --record "$trace" -- no-such-program
-	[ "$status" = 127 ] && [ "$(cat "$trace")" = old ] && [ "$(ls "$scratch/traces")" = trace ]
-	rm "$trace"
+	[ "$status" = 127 ] && cmp "$trace" "$scratch/old" &&
+		[ "$(ls "$scratch/traces")" = trace ] && rm "$trace"
+}
+
+# A file that's no trace stays as it is, and the program isn't run.
+others_are_kept() {
+	echo text >"$trace"
+	run run --record "$trace" -- touch "$scratch/ran"
+	refused "--record '.*' is there already, and is no trace of acre's: give another name" &&
+		[ "$(cat "$trace")" = text ] && [ "$(ls "$scratch/traces")" = trace ] &&
+		[ ! -e "$scratch/ran" ] && rm "$trace"
+}
+
+# Nor is it lost if it comes while the program runs; the trace isn't either.
+newcomers_are_kept() {
+	run run --record "$trace" -- bash -c "echo mine >'$trace'"
+	[ "$status" = 1 ] && one_line && says 'trace has become another file meanwhile, .* is in .*/trace\.' &&
+		[ "$(cat "$trace")" = mine ] && "$acre" replay --list "$trace".?????? >/dev/null &&
+		rm "$trace"*
+}
+
+# An empty file is replaced, and one that a link leads to; its permissions stay.
+traces_are_replaced() {
+	: >"$trace"
+	chmod 640 "$trace"
+	ln -s trace "$scratch/traces/link"
+	run run --record "$scratch/traces/link" -- "$known" calls
+	[ "$status" = 7 ] && [ -L "$scratch/traces/link" ] && [ "$(stat -c %a "$trace")" = 640 ] && list &&
+		rm "$scratch/traces/link" && [ "$(ls "$scratch/traces")" = trace ] &&
+		cp "$trace" "$scratch/old" && ended 7 "$known" threads 1 && ! cmp -s "$trace" "$scratch/old" &&
+		[ "$(stat -c %a "$trace")" = 640 ]
+}
+
+# A device is written itself, as is a pipe, whose reader gets the trace.
+devices_stay() {
+	run run --record /dev/null -- "$known" calls
+	[ "$status" = 7 ] && [ ! -s "$scratch/err" ] && [ -c /dev/null ]
+}
+pipes_are_written() {
+	mkfifo "$scratch/pipe"
+	timeout 120 cat "$scratch/pipe" >"$trace" &
+	run run --record "$scratch/pipe" -- "$known" calls
+	wait
+	[ "$status" = 7 ] && [ -p "$scratch/pipe" ] && list && [ "$(count ' 11111$')" = 1 ]
 }
 
 options_go_together() {
@@ -247,20 +254,24 @@ result "other options" options_go_together
 rm -f "$trace"
 result "a program that isn't there" refuses 127 'program not found' \
 	run --record "$trace" -- no-such-program
-result "and then the file stays" the_old_one_stays
+result "and then the old trace stays" the_old_one_stays
+result "another kind of file stays" others_are_kept
+result "one that comes meanwhile stays" newcomers_are_kept
+result "traces and empty files are replaced" traces_are_replaced
+result "a device" devices_stay
+result "a pipe" pipes_are_written
+rm -f "$trace"
 echo text >"$scratch/text"
 chmod +x "$scratch/text"
 printf '#!%s/nowhere\n' "$scratch" >"$scratch/orphan"
 chmod +x "$scratch/orphan"
 result "a program that can't be run" refuses 127 'interpreter is not there' \
 	run --record "$trace" -- "$scratch/orphan"
-result "no name" refuses 2 '--record: give a file' run --record '' -- true
+result "no name" refuses 2 "--record '' is no name; give a file" run --record '' -- true
 result "no value" refuses 2 '--record needs a value' run --record
 result "a folder that isn't there" refuses 2 "--record '.*' can't be written: No such file" \
 	run --record "$scratch/nowhere/trace" -- true
-result "a folder" refuses 2 "--record '.*' is no regular file" run --record "$scratch" -- true
-result "a device" refuses 2 "--record '/dev/null' is no regular file" run --record /dev/null -- true
-result "and it's still there" [ -c /dev/null ]
+result "a folder" refuses 2 "--record '.*' is a folder: give a name" run --record "$scratch" -- true
 if printf 'int main(void) { return 0; }\n' >"$scratch/s.c" &&
 	${CC:-cc} -static -o "$scratch/static" "$scratch/s.c" 2>/dev/null; then
 	static_program() {
@@ -272,5 +283,4 @@ else
 	skip "a static program" "no static C library"
 fi
 
-echo "1..$tests"
-[ "$failed" = 0 ]
+done_testing

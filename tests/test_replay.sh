@@ -1,80 +1,69 @@
 #!/bin/bash
 # acre replay: what it prints of the traces that the tree has, what it says to bad input, and how it ends
 # when it's interrupted. TAP.
-set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/command.sh"
 
-build=${ACRE_BUILD:?is the build directory, where the command acre lies}
-source=${ACRE_SOURCE:?is the source directory}
-acre=$build/acre
 traces=$source/traces
-unset ACRE_ARENA ACRE_FAIL_AT ACRE_GUARDS ACRE_NO_PURGE ACRE_POLICY ACRE_RECORD ACRE_STATS LD_PRELOAD
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-tests=0
-failed=0
-
-# result NAME COMMAND...: passes where the command does; else shows what the last run wrote.
-result() {
-	local name=$1
-	shift
-	tests=$((tests + 1))
-	if "$@" >"$scratch/verdict" 2>&1 </dev/null; then
-		echo "ok $tests - $name"
-		return
-	fi
-	failed=$((failed + 1))
-	echo "not ok $tests - $name"
-	sed 's/^/# /' "$scratch/verdict"
-	head -n 20 "$scratch/out" | sed 's/^/# stdout: /'
-	head -n 20 "$scratch/err" | sed 's/^/# stderr: /'
-}
-
-skip() {
-	tests=$((tests + 1))
-	echo "ok $tests - $1 # SKIP $2"
-}
-
-# Runs acre with the arguments; its streams go to out and err, its status to $status.
-run() {
-	status=0
-	timeout 120 "$acre" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || status=$?
-}
 
 # refuses PATTERN ARGUMENT...: status 2, and one line that the pattern matches.
 refuses() {
 	local pattern=$1
 	shift
 	run replay "$@"
-	[ "$status" = 2 ] && [ "$(wc -l <"$scratch/err")" = 1 ] && [ ! -s "$scratch/out" ] &&
-		grep -q -E -e "^acre: .*$pattern" "$scratch/err"
+	refused "$pattern" && [ ! -s "$scratch/out" ]
 }
 
 # The rows of the table, without the time, which differs from run to run.
 rows() {
-	sed '1,/^policy/d' "$scratch/out" | sed -E 's/ +[0-9.]+ ms//' | grep .
+	sed '1,/^policy/d; /^$/,$d' "$scratch/out" | sed -E 's/ +[0-9.]+ m?s$//' | grep .
+}
+
+# In 79 columns, but for the first line, which is the program's.
+fits() {
+	! sed 1d "$scratch/out" | grep -n '.\{80\}'
 }
 
 # A row for each policy, the same at the second time; the smallest arena is at least what was live.
 compares() {
 	run replay "$traces/$1.acretrace"
-	[ "$status" = 0 ] && [ ! -s "$scratch/err" ] || return
+	[ "$status" = 0 ] && [ ! -s "$scratch/err" ] && fits || return
 	rows >"$scratch/once"
 	[ "$(awk '{ printf "%s ", $1 }' "$scratch/once")" = "first next best worst buddy good " ] || return
 	live=$(sed -n 's/.*at most \([0-9,]*\) bytes live.*/\1/p' "$scratch/out" | tr -d ,)
 	tr -d , <"$scratch/once" | awk -v live="$live" '
-		{ bad += !($2 >= live && $2 >= $3 && $3 >= live && $4 >= live && $8 == 0 && $9 > 0) }
+		{ bad += !($2 >= live && $2 >= $3 && $3 >= live && $4 >= live && $7 == 0 && $8 > 0) }
 		END { exit bad }' || return
 	run replay "$traces/$1.acretrace"
 	rows | diff "$scratch/once" -
+}
+
+# keeps PATTERN PAGE TRACE: no page is written, since there's something else, which stays.
+keeps() {
+	[ -e "$2" ] || cp "$traces/memcached.acretrace" "$2"
+	refuses "--report '$2' $1" --report "$2" "$3" && cmp "$2" "$traces/memcached.acretrace"
+}
+
+goes_to_a_device() {
+	run replay --policy first --arena 64M --report /dev/null "$trace"
+	[ "$status" = 0 ] && [ -c /dev/null ]
 }
 
 # In an arena of this size there's a policy that refuses, and one that doesn't.
 counts_refusals() {
 	run replay --arena 2560K --policy first,worst "$traces/python3.acretrace"
 	[ "$status" = 0 ] && rows | awk '
-		{ refusals[$1] = $8 }
+		{ refusals[$1] = $7 }
 		END { exit !(refusals["worst"] > 0 && NR == 2) }'
+}
+
+# Where the arena is larger than it must be, the figures of buddies are explained.
+explains_buddies() {
+	run replay --arena 70% "$traces/memcached.acretrace"
+	[ "$status" = 0 ] && fits && [ "$(rows | wc -l)" = 6 ] &&
+		grep -q '^buddy: the arena is cut into powers of two' "$scratch/out" || return
+	run replay --arena 70% --policy first,good "$traces/memcached.acretrace"
+	[ "$status" = 0 ] && [ "$(rows | wc -l)" = 2 ] && ! grep -q '^buddy:' "$scratch/out"
 }
 
 by_threads() {
@@ -171,6 +160,7 @@ for name in gcc memcached python3 redis sqlite3; do
 	result "$name: all policies, twice" compares "$name"
 done
 result "refusals are counted" counts_refusals
+result "buddies in a large arena" explains_buddies
 result "by threads" by_threads
 result "--list" lists
 result "from a pipe" from_a_pipe
@@ -188,15 +178,18 @@ result "a folder" refuses 'Is a directory' "$scratch"
 result "two traces" refuses 'one trace too many' "$trace" "$trace"
 result "an unknown option" refuses "unknown option '--frob'" --frob "$trace"
 for policies in '' tight 'first,' ',first' first,tight 'first best' all,first; do
-	result "--policy '$policies'" refuses "--policy '$policies' is not policies; give first" \
+	result "--policy '$policies'" refuses "--policy '$policies' is not a list of policies; give first" \
 		--policy "$policies" "$trace"
 done
 result "--policy alone" refuses '--policy needs a value' "$trace" --policy
 for size in lots 1X '' -1 Auto; do
 	result "--arena '$size'" refuses "--arena '$size' is not a size" --arena "$size" "$trace"
 done
-result "--arena 63K" refuses "--arena '63K' is too small: an arena has" --arena 63K "$trace"
+result "--arena 63K" refuses "--arena '63K' is too small; an arena has" --arena 63K "$trace"
 result "--arena 2T" refuses "--arena '2T' is too large" --arena 2T "$trace"
+result "--arena beyond 64 bits" refuses "is too large; an arena has at most 1T" \
+	--arena 99999999999999999999 "$trace"
+result "--arena 101%" refuses "'101%' is more than all memory; give at most 100%" --arena 101% "$trace"
 if ${CC:-cc} -O0 "$source/tests/record/first.c" -o "$scratch/first" 2>"$scratch/err" &&
 	"$acre" run --record "$scratch/first.acretrace" -- "$scratch/first"; then
 	result "too small for the first call" refuses \
@@ -207,7 +200,12 @@ else
 fi
 result "--report and --threads" refuses 'leave out --threads' --report "$scratch/x" --threads "$trace"
 result "--report ''" refuses '--report: give a file' --report '' "$trace"
-result "--report, a folder" refuses 'is no regular file' --report "$scratch" "$trace"
+result "--report, a folder" refuses 'is a folder: give a name' --report "$scratch" "$trace"
+result "--report, the trace" keeps "is the trace itself" "$scratch/kept" "$scratch/kept"
+ln "$scratch/kept" "$scratch/other name"
+result "--report, the trace by another name" keeps "is the trace itself" "$scratch/other name" "$scratch/kept"
+result "--report, another trace" keeps "is there already, and is no page of acre's" "$scratch/kept" "$trace"
+result "--report, a device" goes_to_a_device
 result "--report, no such folder" refuses "can't be written: No such file" \
 	--report "$scratch/nowhere/page" "$trace"
 result "which leaves nothing" [ ! -e "$scratch/x" ]
@@ -227,5 +225,4 @@ else
 	skip "interrupted" "no compiler"
 fi
 
-echo "1..$tests"
-[ "$failed" = 0 ]
+done_testing

@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "complain.h"
 #include "progress.h"
@@ -25,6 +23,8 @@
 #define LEVELS		63u
 #define TAG_BYTES	8u
 #define MARK		"@DATA@"
+#define GENERATOR	"<meta name=\"generator\" content=\"acre replay\">"
+#define HEAD_BYTES	256u	/* of the page: the generator is in these */
 
 /* The heap at one moment, as far as a walk has come. */
 struct moment {
@@ -42,30 +42,19 @@ struct painter {
 	size_t maps_used, maps_room;
 };
 
-void page_open(struct page *page, const char *path)
+void page_open(struct target *page, const char *path, const char *trace)
 {
-	struct stat st;
-	int file;
+	static const struct target_kind kind = { "page of acre's", GENERATOR, HEAD_BYTES };
+	const char *wrong;
 
-	page->path = path;
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		complain(BAD_INPUT, "--report '%s' is no regular file: give a name for the page",
+	if (target_is(path, trace))
+		complain(BAD_INPUT, "--report '%s' is the trace itself: give a name for the page",
 			 path);
-	if (asprintf(&page->name, "%s.XXXXXX", path) < 0)
-		complain(FAILED, "out of memory");
-	file = mkstemp(page->name);
-	if (file < 0)
-		complain(BAD_INPUT, "--report '%s' can't be written: %s", path, strerror(errno));
-	page->file = fdopen(file, "w");
-	if (!page->file)
-		complain(FAILED, "%s: %s", path, strerror(errno));
-}
-
-void page_abandon(struct page *page)
-{
-	fclose(page->file);
-	unlink(page->name);
-	free(page->name);
+	wrong = target_check(path, &kind);
+	if (!wrong)
+		wrong = target_open(page, path, &kind);
+	if (wrong)
+		complain(BAD_INPUT, "--report '%s' %s", path, wrong);
 }
 
 /* Shares a live block out among the cells that it lies in. */
@@ -231,30 +220,23 @@ static bool put_data(FILE *file, const struct trace *trace, const char *arena,
 	return true;
 }
 
-bool page_write(struct page *page, const struct trace *trace, const char *arena,
+bool page_write(struct target *page, const char *path, const struct trace *trace, const char *arena,
 		const struct page_policy *policies, unsigned count)
 {
 	const char *html = (const char *)page_html;
 	const char *mark = memmem(html, page_html_length, MARK, strlen(MARK));
 	size_t before = (size_t)(mark - html);
-	mode_t mask = umask(0);
-	bool failed;
+	const char *wrong;
 
-	umask(mask);
 	fwrite(html, 1, before, page->file);
 	if (!put_data(page->file, trace, arena, policies, count)) {
-		page_abandon(page);
+		target_abandon(page);
 		return false;
 	}
 	mark += strlen(MARK);
 	fwrite(mark, 1, page_html_length - before - strlen(MARK), page->file);
-	failed = ferror(page->file) || fchmod(fileno(page->file), 0666 & ~mask) != 0;
-	if (fclose(page->file) != 0 || failed || rename(page->name, page->path) != 0) {
-		int error = errno;
-
-		unlink(page->name);
-		complain(FAILED, "%s: %s: there is no page", page->path, strerror(error));
-	}
-	free(page->name);
+	wrong = target_close(page);
+	if (wrong)
+		complain(FAILED, "--report '%s' %s", path, wrong);
 	return true;
 }

@@ -7,9 +7,8 @@
 #ifndef ACRE_PAGE_H
 #define ACRE_PAGE_H
 
-#include <stdio.h>
-
 #include "play.h"
+#include "target.h"
 
 /* A policy's part. */
 struct page_policy {
@@ -18,27 +17,21 @@ struct page_policy {
 	struct play_result result;
 };
 
-struct page {
-	const char *path;
-	char *name;		/* of the file until it's complete */
-	FILE *file;
-};
-
 /* The page as it's built in: its text, and the length of that. */
 extern const unsigned char page_html[];
 extern const size_t page_html_length;
 
-/* Makes sure that there can be a page at this path; what can't ends the process with a line. */
-void page_open(struct page *page, const char *path);
+/*
+ * Makes sure that there can be a page at this path, which isn't the trace's; what can't ends the
+ * process with a line.
+ */
+void page_open(struct target *page, const char *path, const char *trace);
 
 /*
  * Plays the trace once more under each policy, and writes the page. arena is what was asked for, as
  * text. False if it was interrupted; there is no page then, nor another file.
  */
-bool page_write(struct page *page, const struct trace *trace, const char *arena,
+bool page_write(struct target *page, const char *path, const struct trace *trace, const char *arena,
 		const struct page_policy *policies, unsigned count);
-
-/* Takes back what page_open() did. */
-void page_abandon(struct page *page);
 
 #endif

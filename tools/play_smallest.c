@@ -8,9 +8,8 @@
 #include "complain.h"
 #include "play.h"
 #include "progress.h"
+#include "sizes.h"
 
-#define ARENA_LEAST	((size_t)64 << 10)
-#define ARENA_MOST	((size_t)1 << 40)
 #define THREADS_STEP	32u	/* by threads, as a share of the size */
 
 static size_t rounded(uint64_t bytes, size_t step)

@@ -6,10 +6,9 @@
  *	   +-- the child becomes PROGRAM, with libacre-record.so before the drop-in; that notes each
  *	   |   call in a file without a name, which both have mapped (lib/recording.h)
  *	   |
- *	   +-- waits, passes signals on, then makes the trace of the notes (gather.c), under another
- *	       name, and renames it to FILE when it's complete
+ *	   +-- waits, passes signals on, then makes the trace of the notes (gather.c)
  *
- * So FILE is a whole trace or as it was before, however the program ends.
+ * FILE is a whole trace or as it was before, however the program ends (target.h).
  */
 #include "record.h"
 
@@ -21,29 +20,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "complain.h"
 #include "gather.h"
 #include "recording.h"
+#include "target.h"
 
 #define NOTES_MOST	((uint64_t)1 << 36)	/* 4,000 million calls; no more is used than is noted */
 #define NOTES_LEAST	((uint64_t)1 << 20)
 #define NUMBER_LEAST	100			/* of the file: programs use low ones */
 
-static const char *target;
+static const struct target_kind trace_kind = { "trace of acre's", TRACE_MAGIC,
+					       sizeof(TRACE_MAGIC) - 1 };
+
+static const char *path;
 static struct recording *notes;
-
-static char *beside(const char *path)
-{
-	char *name = NULL;
-
-	if (asprintf(&name, "%s.XXXXXX", path) < 0)
-		complain(FAILED, "out of memory");
-	return name;
-}
 
 /* As large as the file system, and the caller's limits, let it be. */
 static uint64_t make_large(int file)
@@ -58,7 +51,7 @@ static uint64_t make_large(int file)
 	size += RECORDING_HEAD;
 	while (ftruncate(file, (off_t)size) != 0) {
 		if (size / 2 < NOTES_LEAST)
-			complain(FAILED, "%s: no room for what is recorded: %s", target,
+			complain(FAILED, "%s: no room for what is recorded: %s", path,
 				 strerror(errno));
 		size = size / 2 + RECORDING_HEAD / 2;
 	}
@@ -66,23 +59,30 @@ static uint64_t make_large(int file)
 	return size;
 }
 
-void record_prepare(const char *path)
+/* The notes' file, without a name. */
+static int make_notes(void)
 {
-	struct stat st;
-	char *name = beside(path);
-	char number[24];
-	uint64_t size;
-	int file, kept;
+	char *name;
+	int file = target_beside(path, &name);
 
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		complain(BAD_INPUT, "--record '%s' is no regular file: give a name for the trace",
-			 path);
-	file = mkstemp(name);
 	if (file < 0)
 		complain(BAD_INPUT, "--record '%s' can't be written: %s", path, strerror(errno));
 	unlink(name);
 	free(name);
-	target = path;
+	return file;
+}
+
+void record_prepare(const char *to)
+{
+	const char *wrong = target_check(to, &trace_kind);
+	char number[24];
+	uint64_t size;
+	int file, kept;
+
+	if (wrong)
+		complain(BAD_INPUT, "--record '%s' %s", to, wrong);
+	path = to;
+	file = make_notes();
 	size = make_large(file);
 	notes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
 	if (notes == MAP_FAILED)
@@ -92,10 +92,12 @@ void record_prepare(const char *path)
 	notes->size = size;
 	atomic_store(&notes->taken, RECORDING_HEAD);
 	kept = fcntl(file, F_DUPFD, NUMBER_LEAST);
-	if (kept < 0)
+	if (kept < 0) {
 		kept = file;
-	else
+		fcntl(kept, F_SETFD, 0);
+	} else {
 		close(file);
+	}
 	snprintf(number, sizeof(number), "%d", kept);
 	if (setenv(RECORDING_VARIABLE, number, 1) != 0)
 		complain(FAILED, "cannot set %s: %s", RECORDING_VARIABLE, strerror(errno));
@@ -146,23 +148,22 @@ static _Noreturn void be_program(void (*become)(void *), void *argument, const s
 	_exit(FAILED);
 }
 
-/* The trace, in a file of another name that becomes the target. */
+/* Whoever reads from a pipe may go away before the end. */
 static void write_trace(int status, const char *program)
 {
+	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	struct trace_writer *writer = malloc(sizeof(*writer));
-	char *name = beside(target);
-	int number = mkstemp(name);
-	FILE *file = number < 0 ? NULL : fdopen(number, "w");
-	mode_t mask = umask(0);
+	struct target target;
+	const char *wrong;
 	uint64_t strange;
 	int error;
 
-	umask(mask);
 	if (!writer)
 		complain(FAILED, "out of memory");
-	if (!file || fchmod(number, 0666 & ~mask) != 0)
-		complain(FAILED, "%s: %s", target, strerror(errno));
-	trace_write(writer, file, program);
+	wrong = target_open(&target, path, &trace_kind);
+	if (wrong)
+		complain(FAILED, "%s %s", path, wrong);
+	trace_write(writer, target.file, program);
 	strange = gather(writer, notes);
 	if (atomic_load(&notes->full))
 		error = trace_end(writer, TRACE_CUT, 0);
@@ -170,21 +171,22 @@ static void write_trace(int status, const char *program)
 		error = trace_end(writer, TRACE_KILLED, (uint64_t)WTERMSIG(status));
 	else
 		error = trace_end(writer, TRACE_EXITED, (uint64_t)WEXITSTATUS(status));
-	if (!error && (fclose(file) != 0 || rename(name, target) != 0))
-		error = errno;
 	if (error) {
-		unlink(name);
-		complain(FAILED, "%s: %s: there is no trace", target, strerror(error));
+		target_abandon(&target);
+		complain(FAILED, "%s: %s: there is no trace", path, strerror(error));
 	}
+	wrong = target_close(&target);
+	if (wrong)
+		complain(FAILED, "%s %s", path, wrong);
 	if (atomic_load(&notes->full))
 		fprintf(stderr, "acre: %s: the recording ended after %llu calls, before the "
-				"program did, for want of room\n", target,
+				"program did, for want of room\n", path,
 			(unsigned long long)writer->events);
 	if (strange)
 		fprintf(stderr, "acre: %s: %llu calls are left out: they were about blocks that "
-				"weren't recorded\n", target, (unsigned long long)strange);
+				"weren't recorded\n", path, (unsigned long long)strange);
 	free(writer);
-	free(name);
+	signal(SIGPIPE, before);
 }
 
 /* Ends as the program did. */
@@ -221,6 +223,6 @@ int record(void (*become)(void *), void *argument, const char *program)
 		write_trace(status, program);
 	else if (!atomic_load(&notes->unable))
 		fprintf(stderr, "acre: %s: nothing was recorded, since the program didn't load "
-				"libacre-record.so\n", target);
+				"libacre-record.so\n", path);
 	return end_as(status);
 }

@@ -20,24 +20,24 @@
 
 #define INTERRUPTED	130	/* exit status, as of a shell */
 #define POLICIES	(ACRE_GOOD_FIT + 1)
-#define ARENA_LEAST	((uint64_t)64 << 10)
-#define ARENA_MOST	((uint64_t)1 << 40)
 #define QUICK		0.3	/* seconds: a shorter play is timed thrice */
 
 const char replay_usage[] =
 	"usage: acre replay [OPTION]... FILE\n"
 	"\n"
-	"Plays a trace of 'acre run --record' on an arena for each policy, and compares them.\n"
+	"Plays a trace of 'acre run --record' on an arena for each policy, and compares\n"
+	"them.\n"
 	"\n"
-	"  --policy LIST  first, next, best, worst, buddy, good, several of them with commas, or\n"
-	"                 all, the default\n"
-	"  --arena SIZE   the arenas' size, as for 'acre run'; auto, the default: for each policy\n"
-	"                 the smallest that refuses nothing\n"
-	"  --threads      play each thread's calls by a thread, with caches; else in one sequence,\n"
-	"                 without, and so at each run alike\n"
-	"  --list         play nothing, but print every call: its thread, its kind, the number of\n"
-	"                 its block, its size, its alignment\n"
-	"  --report FILE  write a page (HTML) that shows the heaps over time\n"
+	"  --policy LIST  first, next, best, worst, buddy, good, several of them with\n"
+	"                 commas, or all, the default\n"
+	"  --arena SIZE   the arenas' size, as for 'acre run'; auto, the default: for\n"
+	"                 each policy the smallest that refuses nothing\n"
+	"  --threads      play each thread's calls by a thread, with caches; else in one\n"
+	"                 sequence, without, and so at each run alike\n"
+	"  --list         play nothing, but print every call: its thread, its kind, the\n"
+	"                 number of its block, its size, its alignment\n"
+	"  --report FILE  write a page (HTML) that shows the heaps over time; of the\n"
+	"                 files that are there, only such a page is replaced\n"
 	"\n"
 	"Exit status: 0; 2 for bad input; 130 if it was interrupted by Ctrl-C.";
 
@@ -79,17 +79,15 @@ static const char *option_value(const char *name, char ***argv)
 
 static void take_arena(struct request *request, const char *text)
 {
+	const char *wrong;
+
 	request->arena = text;
 	request->size = 0;
 	if (strcmp(text, "auto") == 0)
 		return;
-	if (budget_parse(text, budget_memory(), &request->size) != 0)
-		complain(BAD_INPUT, "--arena '%s' is not a size: give bytes, a number with K, M, G "
-				    "or T, N%% of memory, or auto", text);
-	if (request->size < ARENA_LEAST)
-		complain(BAD_INPUT, "--arena '%s' is too small: an arena has at least 64K", text);
-	if (request->size > ARENA_MOST)
-		complain(BAD_INPUT, "--arena '%s' is too large: an arena has at most 1T", text);
+	wrong = budget_arena(text, budget_memory(), &request->size);
+	if (wrong)
+		complain(BAD_INPUT, "--arena '%s' is %s; or give auto", text, wrong);
 }
 
 static void take_file(struct request *request, const char *text)
@@ -119,7 +117,7 @@ static void take_argument(struct request *request, char ***argv)
 		request->threads = true;
 	} else if (strcmp(**argv, "--list") == 0) {
 		request->list = true;
-	} else if (strcmp(**argv, "--help") == 0) {
+	} else if (strcmp(**argv, "--help") == 0 || strcmp(**argv, "-h") == 0) {
 		puts(replay_usage);
 		exit(EXIT_SUCCESS);
 	} else if ((**argv)[0] == '-' && (**argv)[1]) {
@@ -149,13 +147,22 @@ static struct request parse(char **argv)
 	return request;
 }
 
-/* A number with a comma before each three digits, in a place of its own. */
+#define PLACE	32u	/* bytes for a number as text */
+
+/* Such a place: one of several, so that as many may be printed at once. */
+static char *place(void)
+{
+	static char places[16][PLACE];
+	static unsigned turn;
+
+	return places[turn++ % 16];
+}
+
+/* A number with a comma before each three digits. */
 static const char *grouped(uint64_t n)
 {
-	static char texts[8][32];
-	static unsigned turn;
-	char *text = texts[turn++ % 8];
-	char *at = text + sizeof(texts[0]) - 1;
+	char *text = place();
+	char *at = text + PLACE - 1;
 	unsigned digits = 0;
 
 	*at = '\0';
@@ -177,13 +184,14 @@ static const char *plural(uint64_t n)
 static void print_trace(const struct trace *trace)
 {
 	printf("%s\n", trace->program);
-	printf("%s call%s of %s thread%s, %s block%s; at most %s bytes live, the largest %s\n",
-	       grouped(trace->events), plural(trace->events), grouped(trace->threads),
-	       plural(trace->threads), grouped(trace->blocks), plural(trace->blocks),
-	       grouped(trace->peak_bytes), grouped(trace->largest));
+	printf("%s call%s of %s thread%s, %s block%s\n", grouped(trace->events),
+	       plural(trace->events), grouped(trace->threads), plural(trace->threads),
+	       grouped(trace->blocks), plural(trace->blocks));
+	printf("at most %s byte%s live, the largest block %s\n", grouped(trace->peak_bytes),
+	       plural(trace->peak_bytes), grouped(trace->largest));
 	if (trace->refused)
-		printf("%s call%s were refused when it was recorded, and are left out\n",
-		       grouped(trace->refused), plural(trace->refused));
+		printf("%s call%s refused when it was recorded, and left out\n",
+		       grouped(trace->refused), trace->refused == 1 ? " was" : "s were");
 	if (trace->end == TRACE_KILLED)
 		printf("the program was killed by signal %" PRIu64 " after the last of these\n",
 		       trace->code);
@@ -213,35 +221,79 @@ static void print_calls(const struct trace *trace)
 	}
 }
 
+/* A number in a column of the table, without commas where they leave it no room. */
+static const char *fitted(uint64_t n, size_t width)
+{
+	const char *text = grouped(n);
+	char *plain;
+
+	if (strlen(text) <= width)
+		return text;
+	plain = place();
+	snprintf(plain, PLACE, "%" PRIu64, n);
+	return plain;
+}
+
+/* Bytes, in 10 columns; from 10 GB on in units of 1M, rounded up. */
+static const char *sized(uint64_t bytes)
+{
+	const char *text = fitted(bytes, 10);
+	char *large;
+
+	if (strlen(text) <= 10)
+		return text;
+	large = place();
+	snprintf(large, PLACE, "%sM", grouped((bytes + (1 << 20) - 1) >> 20));
+	return large;
+}
+
+/* At most 8 columns, up to a day. */
+static const char *lasted(double seconds)
+{
+	char *text = place();
+
+	if (seconds < 1)
+		snprintf(text, PLACE, "%.1f ms", seconds * 1000);
+	else
+		snprintf(text, PLACE, "%.*f s", seconds < 1000 ? 2 : 0, seconds);
+	return text;
+}
+
 static void print_head(const struct request *request)
 {
-	const char *how = request->threads ? "by its threads, with caches" : "in one sequence";
-
+	printf("played %s, ", request->threads ? "by its threads, with caches" : "in one sequence");
 	if (request->size)
-		printf("played %s, in an arena of %s\n\n", how, request->arena);
+		printf("in an arena of %s\n\n", request->arena);
 	else
-		printf("played %s, each policy in the smallest arena that refuses nothing, to %s\n\n",
-		       how, request->threads ? "a 32nd" : "a page");
-	printf("%-6s %14s %9s %14s %14s %8s %7s %8s %12s %6s\n", "policy", "arena", "time",
-	       "extent", "live", "ext/live", "frag", "refusals", "steps", "each");
+		printf("each policy in the smallest arena that\nrefuses nothing, to %s\n\n",
+		       request->threads ? "a 32nd" : "a page");
+	printf("%-6s %10s %10s %10s %6s %6s %7s %8s %8s\n", "policy", "arena", "extent", "live",
+	       "ratio", "frag", "refused", "steps", "time");
 }
 
 static void print_row(const struct row *row, const struct trace *trace)
 {
 	const struct play_result *result = &row->result;
-	uint64_t calls = result->events ? result->events : 1;
+	double most = trace->peak_bytes ? (double)trace->peak_bytes : 1;
+	double ratio = (double)result->extent / most;
 	const char *name = words_of_policy(row->policy);
 
 	if (!row->arena && !progress_interrupted())
 		printf("%-6s needs an arena of more than 1T\n", name);
 	if (!row->arena)
 		return;
-	printf("%-6s %14s %6.1f ms %14s %14s %8.3f %5.1f %% %8s %12s %6.1f\n", name,
-	       grouped(row->arena), result->seconds * 1000, grouped(result->extent),
-	       grouped(result->live),
-	       trace->peak_bytes ? (double)result->extent / (double)trace->peak_bytes : 0,
-	       play_fragmentation(result) * 100, grouped(result->refusals), grouped(result->steps),
-	       (double)result->steps / (double)calls);
+	printf("%-6s %10s %10s %10s %6.*f %5.1f%% %7s %8s %8s\n", name, sized(row->arena),
+	       sized(result->extent), sized(result->live), ratio < 100 ? 3 : 0, ratio,
+	       play_fragmentation(result) * 100, fitted(result->refusals, 7),
+	       fitted(result->steps, 8), lasted(result->seconds));
+}
+
+/* What the table doesn't say of buddies in an arena that's larger than it has to be. */
+static void print_buddy_note(void)
+{
+	puts("\nbuddy: the arena is cut into powers of two, of which the small ones, at its\n"
+	     "end, serve first. So the extent is nearly the arena, and frag counts cuts where\n"
+	     "nothing ever lay: compare it by --arena auto.");
 }
 
 /* What is known of the policy that was being examined when the user had enough. */
@@ -328,7 +380,7 @@ static void examine(const struct request *request, const struct trace *trace, st
 }
 
 /* The page of those policies that are all known. */
-static void report(struct page *page, const struct request *request, const struct trace *trace,
+static void report(struct target *page, const struct request *request, const struct trace *trace,
 		   const struct row *rows, unsigned count)
 {
 	struct page_policy policies[POLICIES];
@@ -340,7 +392,7 @@ static void report(struct page *page, const struct request *request, const struc
 			policies[known++] = (struct page_policy){ rows[i].policy, rows[i].arena,
 								  rows[i].result };
 	if (!known) {
-		page_abandon(page);
+		target_abandon(page);
 		puts("no page is written, since no policy could be examined");
 		return;
 	}
@@ -348,7 +400,7 @@ static void report(struct page *page, const struct request *request, const struc
 	progress_begin(1);
 	progress_part("report");
 	progress_expect(known);
-	written = page_write(page, trace, request->arena, policies, known);
+	written = page_write(page, request->report, trace, request->arena, policies, known);
 	progress_end();
 	printf("\n%s: %s\n", request->report, written ? "the page is written" :
 							"no page is written: interrupted");
@@ -358,7 +410,7 @@ int replay(char **argv)
 {
 	const struct request request = parse(argv);
 	struct row rows[POLICIES];
-	struct page page = { 0 };
+	struct target page = { 0 };
 	bool interrupted = false;
 	struct trace trace;
 	unsigned count = 0;
@@ -377,7 +429,7 @@ int replay(char **argv)
 			check_first_call(&request, &trace, (enum acre_policy)policy);
 	}
 	if (request.report)
-		page_open(&page, request.report);
+		page_open(&page, request.report, request.file);
 	print_trace(&trace);
 	print_head(&request);
 	progress_begin(count);
@@ -391,6 +443,8 @@ int replay(char **argv)
 		else
 			print_row(&rows[i], &trace);
 	}
+	if (request.size && request.policies & 1u << ACRE_BUDDY && !interrupted)
+		print_buddy_note();
 	if (request.report)
 		report(&page, &request, &trace, rows, count);
 	trace_free(&trace);

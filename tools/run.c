@@ -9,6 +9,7 @@
  * With --record it remains instead, beside the program, until that has ended (record.h).
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,7 @@
 #define CANNOT_RUN	126	/* exit status, as of a shell */
 #define NOT_FOUND	127
 
-#define ARENA_LEAST	((uint64_t)64 << 10)
-#define ARENA_MOST	((uint64_t)1 << 40)
+#define SEE_HELP	": see 'acre run --help'"
 
 #define DROPIN		"libacre-malloc.so"
 #define RECORDER	"libacre-record.so"
@@ -36,90 +36,96 @@ const char run_usage[] =
 	"\n"
 	"Runs PROGRAM with its memory in one fixed arena.\n"
 	"\n"
-	"  --arena SIZE   the arena's size: bytes, or a number with K, M, G or T, or N% of the\n"
-	"                 memory the process may use; 64K to 1T. Default: all of that memory,\n"
-	"                 reserved, not committed\n"
-	"  --policy NAME  which free block serves a request: first (the default), next, best,\n"
-	"                 worst, buddy or good\n"
+	"  --arena SIZE   the arena's size: bytes, or a number with K, M, G or T, or N%\n"
+	"                 of the memory the process may use; 64K to 1T. Default: all of\n"
+	"                 that memory, reserved, not committed\n"
+	"  --policy NAME  which free block serves a request: first (the default), next,\n"
+	"                 best, worst, buddy or good\n"
 	"  --stats        statistics on standard error when the program ends\n"
-	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine, random,\n"
-	"                 pages, several of them with commas, or all\n"
-	"  --no-purge     keep free pages resident instead of giving them back to the system\n"
-	"  --record FILE  record every call of the program's to malloc and its family in FILE,\n"
-	"                 for 'acre replay'\n"
-	"  --fail-at N    for tests: refuse the request for memory of this number; N+ refuses it\n"
-	"                 and all after it\n"
+	"  --guards LIST  catch more misuse, at a price: canaries, fill, quarantine,\n"
+	"                 random, pages, several of them with commas, or all. random,\n"
+	"                 and so all, needs the policy first; pages any but buddy\n"
+	"  --no-purge     keep free pages resident instead of giving them back to the\n"
+	"                 system\n"
+	"  --record FILE  record every call of the program's to malloc and its family in\n"
+	"                 FILE, for 'acre replay'; of the files that are there, only a\n"
+	"                 trace is replaced\n"
+	"  --fail-at N    for tests: refuse the request for memory of this number; N+\n"
+	"                 refuses it and all after it\n"
 	"\n"
-	"Exit status: the program's; 2 for bad input, 126 if PROGRAM can't be run, 127 if it\n"
-	"isn't there.";
+	"Exit status: the program's; 2 for bad input, 126 if PROGRAM can't be run, 127\n"
+	"if it isn't there.";
 
-/* name is where the text came from, for the message. */
-static void check_arena(const char *name, const char *text)
+/* What the program's arena will be, as far as the options' texts say. */
+static struct acre_options wanted;
+
+/* Each reads an option's text. NULL; or what it is instead, and what it should be. */
+
+static const char *read_arena(const char *text)
 {
 	uint64_t bytes;
 
-	if (budget_parse(text, budget_memory(), &bytes) != 0)
-		complain(BAD_INPUT, "%s '%s' is not a size: give bytes, a number with K, M, G or T, "
-				    "or N%% of memory, such as 512M or 50%%", name, text);
-	if (bytes < ARENA_LEAST)
-		complain(BAD_INPUT, "%s '%s' is too small: an arena has at least 64K", name, text);
-	if (bytes > ARENA_MOST)
-		complain(BAD_INPUT, "%s '%s' is too large: an arena has at most 1T", name, text);
+	return budget_arena(text, budget_memory(), &bytes);
 }
 
-static void check_guards(const char *name, const char *text)
+static const char *read_guards(const char *text)
 {
-	struct acre_options unused;
-
-	if (!words_guards(text, &unused))
-		complain(BAD_INPUT, "%s '%s' is " WORDS_GUARDS, name, text);
+	return words_guards(text, &wanted) ? NULL : WORDS_GUARDS;
 }
 
-static void check_fail_at(const char *name, const char *text)
+static const char *read_fail_at(const char *text)
 {
-	struct acre_options unused;
-
-	if (!words_fail_at(text, &unused))
-		complain(BAD_INPUT, "%s '%s' is " WORDS_FAIL_AT, name, text);
+	return words_fail_at(text, &wanted) ? NULL : WORDS_FAIL_AT;
 }
 
-static void check_policy(const char *name, const char *text)
+static const char *read_policy(const char *text)
 {
-	struct acre_options unused;
-
-	if (!words_policy(text, &unused))
-		complain(BAD_INPUT, "%s '%s' is " WORDS_POLICY, name, text);
+	return words_policy(text, &wanted) ? NULL : WORDS_POLICY;
 }
 
-static void check_record(const char *name, const char *text)
+static const char *read_record(const char *text)
 {
-	if (!*text)
-		complain(BAD_INPUT, "%s: give a file for the trace", name);
+	return *text ? NULL : "no name; give a file for the trace";
 }
+
+enum option { ARENA, FAIL_AT, GUARDS, NO_PURGE, POLICY, RECORD, STATS, OPTIONS };
 
 /* An option, and the variable in which the drop-in finds it; NULL: it isn't for the drop-in. */
 static const struct setting {
 	const char *option;
 	const char *variable;
-	void (*check)(const char *name, const char *text);	/* NULL: the option takes no value */
-} settings[] = {
-	{ "--arena", "ACRE_ARENA", check_arena },
-	{ "--fail-at", "ACRE_FAIL_AT", check_fail_at },
-	{ "--guards", "ACRE_GUARDS", check_guards },
-	{ "--no-purge", "ACRE_NO_PURGE", NULL },
-	{ "--policy", "ACRE_POLICY", check_policy },
-	{ "--record", NULL, check_record },
-	{ "--stats", "ACRE_STATS", NULL },
+	const char *(*read)(const char *text);	/* NULL: the option takes no value */
+} settings[OPTIONS] = {
+	[ARENA] = { "--arena", "ACRE_ARENA", read_arena },
+	[FAIL_AT] = { "--fail-at", "ACRE_FAIL_AT", read_fail_at },
+	[GUARDS] = { "--guards", "ACRE_GUARDS", read_guards },
+	[NO_PURGE] = { "--no-purge", "ACRE_NO_PURGE", NULL },
+	[POLICY] = { "--policy", "ACRE_POLICY", read_policy },
+	[RECORD] = { "--record", NULL, read_record },
+	[STATS] = { "--stats", "ACRE_STATS", NULL },
 };
 
-#define SETTINGS	(sizeof(settings) / sizeof(settings[0]))
-
+static bool given[OPTIONS];		/* else the variable is the caller's, if there's one */
 static const char *record_file;		/* NULL: nothing is recorded */
+
+/* What the user has to look at: the option, or a variable of the environment. */
+static const char *name_of(enum option option)
+{
+	return given[option] ? settings[option].option : settings[option].variable;
+}
 
 static void set(const char *variable, const char *value)
 {
 	if (setenv(variable, value, 1) != 0)
 		complain(CANNOT_RUN, "cannot set %s: %s", variable, strerror(errno));
+}
+
+static void read_text(enum option option, const char *text)
+{
+	const char *wrong = settings[option].read ? settings[option].read(text) : NULL;
+
+	if (wrong)
+		complain(BAD_INPUT, "%s '%s' is %s" SEE_HELP, name_of(option), text, wrong);
 }
 
 /* The setting's text, if the argument is its option: "--name value" or "--name=value"; else NULL. */
@@ -130,34 +136,34 @@ static const char *option_text(const struct setting *setting, char ***argv)
 
 	if (strncmp(argument, setting->option, length) != 0)
 		return NULL;
-	if (!setting->check)
+	if (!setting->read)
 		return argument[length] == '\0' ? "1" : NULL;
 	if (argument[length] == '=')
 		return argument + length + 1;
 	if (argument[length] != '\0')
 		return NULL;
 	if (!(*argv)[1])
-		complain(BAD_INPUT, "%s needs a value: see 'acre --help'", setting->option);
+		complain(BAD_INPUT, "%s needs a value" SEE_HELP, setting->option);
 	++*argv;
 	return **argv;
 }
 
 static void take_option(char ***argv)
 {
-	for (size_t i = 0; i < SETTINGS; i++) {
+	for (enum option i = 0; i < OPTIONS; i++) {
 		const char *text = option_text(&settings[i], argv);
 
 		if (!text)
 			continue;
-		if (settings[i].check)
-			settings[i].check(settings[i].option, text);
+		given[i] = true;
+		read_text(i, text);
 		if (settings[i].variable)
 			set(settings[i].variable, text);
 		else
 			record_file = text;
 		return;
 	}
-	complain(BAD_INPUT, "unknown option '%s': see 'acre --help'", **argv);
+	complain(BAD_INPUT, "unknown option '%s'" SEE_HELP, **argv);
 }
 
 /* Takes the options into the environment; the program's argv remains. */
@@ -168,27 +174,34 @@ static char **take_options(char **argv)
 			argv++;
 			break;
 		}
-		if (strcmp(*argv, "--help") == 0) {
+		if (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0) {
 			puts(run_usage);
 			exit(EXIT_SUCCESS);
 		}
 		take_option(&argv);
 	}
 	if (!*argv || !**argv)
-		complain(BAD_INPUT,
-			 "no program: give it after the options, as in 'acre run -- ls -l'");
+		complain(BAD_INPUT, "no program: give it after the options, as in 'acre run -- ls "
+				    "-l'" SEE_HELP);
 	return argv;
 }
 
+/* The environment is now what the program will have: the caller's variables, and the options. */
 static void check_environment(void)
 {
-	for (size_t i = 0; i < SETTINGS; i++) {
+	const char *conflict;
+
+	for (enum option i = 0; i < OPTIONS; i++) {
 		const char *variable = settings[i].variable;
 		const char *text = variable ? getenv(variable) : NULL;
 
-		if (text && settings[i].check)
-			settings[i].check(variable, text);
+		if (text)
+			read_text(i, text);
 	}
+	conflict = words_conflict(&wanted);
+	if (conflict)
+		complain(BAD_INPUT, "%s '%s' can't go with %s '%s': %s" SEE_HELP, name_of(GUARDS),
+			 getenv("ACRE_GUARDS"), name_of(POLICY), getenv("ACRE_POLICY"), conflict);
 }
 
 /* "start" + "end" as a new string. */
@@ -287,6 +300,13 @@ static char *command_line(char **argv)
 	return line;
 }
 
+static bool wants_stats(void)
+{
+	const char *text = getenv("ACRE_STATS");
+
+	return text && strcmp(text, "1") == 0;
+}
+
 int run(char **argv)
 {
 	struct program program = { .argv = take_options(argv) };
@@ -296,13 +316,15 @@ int run(char **argv)
 
 	check_environment();
 	if (!path && errno == ENOENT)
-		complain(NOT_FOUND, "%s: program not found", name);
+		complain(NOT_FOUND, "%s: program not found: give a name on the PATH, or a path",
+			 name);
 	if (!path)
 		complain(CANNOT_RUN, "%s: %s", name, strerror(errno));
 
 	obstacle = program_obstacle(path);
 	if (obstacle)
-		fprintf(stderr, "acre: warning: %s %s: it will not run on acre\n", path, obstacle);
+		fprintf(stderr, "acre: warning: %s %s: it will not run on acre%s\n", path,
+			obstacle, wants_stats() ? ", and there will be no statistics" : "");
 	program.path = path;
 	preload(DROPIN);
 	if (!record_file)

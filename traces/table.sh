@@ -16,21 +16,20 @@ echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |'
 for trace in "$here"/*.acretrace; do
 	name=${trace##*/}
 	"$ACRE" replay "$trace" | awk -v name="${name%.acretrace}" '
-		NR == 2 {
-			calls = $1
-			live = $0
-			sub(/.*at most /, "", live)
-			sub(/ bytes live.*/, "", live)
-		}
+		NR == 2 { calls = $1 }
+		/^at most / { live = $3 }
 		rows && NF {
-			bytes = $2
-			gsub(/,/, "", bytes)
-			arena = arena sprintf(" %d |", bytes / 1024)
-			extent = extent " " $7 " |"
-			pieces = pieces " " $8 " % |"
-			steps = steps " " $NF " |"
+			gsub(/[,%]/, "")
+			arena = arena sprintf(" %d |", $2 / 1024)
+			extent = extent " " $5 " |"
+			pieces = pieces " " $6 " % |"
+			steps = steps sprintf(" %.1f |", $8 / number)
 		}
-		/^policy/ { rows = 1 }
+		/^policy/ {
+			rows = 1
+			number = calls
+			gsub(/,/, "", number)
+		}
 		END {
 			print "| " name " | " calls " | " live " | smallest arena, KiB |" arena
 			print "| | | | extent/live |" extent

@@ -200,7 +200,7 @@ class Model:
 
     def refuse(self, asked, size):
         holes = [b.size for b in self.blocks if not b.name]
-        said = f"No room for {asked} bytes: that takes a block of {size}"
+        said = f"No room for {asked} byte{plural(asked)}: that takes a block of {size}"
         if not holes:
             return said + ", and nothing at all is free."
         if len(holes) == 1:
@@ -218,7 +218,7 @@ class Model:
         name = name_of(self.names)
         self.names += 1
         at = hole.at
-        return f"{name} {asked} bytes at offset {at}: {self.in_block(asked, size)} " \
+        return f"{name} {asked} byte{plural(asked)} at offset {at}: {self.in_block(asked, size)} " \
                f"Found after N steps: {why}{self.split(hole, size, name, asked)}"
 
     def de_allocate(self, name):
@@ -227,7 +227,7 @@ class Model:
 
     # In place: what it says; None if that can't be.
     def grow(self, block, asked, size):
-        head = f"{block.name} {asked} bytes, still at offset {block.at}: {self.in_block(asked, size)} "
+        head = f"{block.name} {asked} byte{plural(asked)}, still at offset {block.at}: {self.in_block(asked, size)} "
         had = block.size
         if size == had:
             return head + f"Its block of {had} is right for that already: nothing changes."
@@ -290,7 +290,7 @@ class Model:
         room = before.size + block.size + (behind.size if behind and not behind.name else 0)
         if room < size:
             return None
-        said = f"{block.name} {asked} bytes, now at offset {before.at}: " \
+        said = f"{block.name} {asked} byte{plural(asked)}, now at offset {before.at}: " \
                f"{self.in_block(asked, size)} It moved down from {block.at}, into the " \
                f"{before.size} free bytes before it; "
         if behind and not behind.name:
@@ -317,7 +317,7 @@ class Model:
         had, was = block.size, block.at
         split = self.split(hole, size, name, asked)
         block.name = "old"
-        return f"{name} {asked} bytes, now at offset {at}: {self.in_block(asked, size)} " \
+        return f"{name} {asked} byte{plural(asked)}, now at offset {at}: {self.in_block(asked, size)} " \
                f"It couldn't grow at offset {was}. A new block was found after N steps: {why}{split}" \
                f" The content was copied, and the old block of {had} at offset {was} freed. " \
                f"{self.free(block)}"

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define SECONDS 120	/* only a hang lasts so long */
-#define MEANT "since ACRE_FAIL_AT says so"
+#define MEANT "since ACRE_FAIL_AT or acre run --fail-at says so"
 
 static const char *preload, *only;
 static int onward;

@@ -5,9 +5,9 @@
 #include <sys/random.h>
 
 #include "lab.h"
-#include "lab_line.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "line.h"
+#include "screen.h"
+#include "story.h"
 
 #define STEPS_MOST	1000000u
 #define SEED_MOST	UINT32_MAX
@@ -117,10 +117,10 @@ enum lab_outcome lab_do_random(struct lab *lab, char **words)
 {
 	uint64_t steps, seed;
 
-	if (!lab_read_number(lab, "a number of steps", words[0], STEPS_MOST, &steps))
+	if (!lab_read_number(lab, "a number of steps", words[0], 1, STEPS_MOST, &steps))
 		return LAB_WRONG;
 	if (words[1]) {
-		if (!lab_read_number(lab, "a seed", words[1], SEED_MOST, &seed))
+		if (!lab_read_number(lab, "a seed", words[1], 0, SEED_MOST, &seed))
 			return LAB_WRONG;
 	} else {
 		if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "lab.h"
-#include "lab_line.h"
-#include "lab_screen.h"
+#include "line.h"
+#include "screen.h"
+#include "target.h"
 #include "words.h"
 
 #define DEPTH_MOST	8u	/* scripts that load scripts */
 #define WRONG_MOST	10u	/* lines, and a file that's loaded isn't taken for a script */
+#define SAVED		"# A heap of acre "	/* what a file that was saved begins with */
 
 /* The line before it's carried out, as if it had been typed; a comment as it is. */
 static void echo(const char *line)
@@ -76,7 +78,7 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	if (outcome == LAB_QUIT)
 		return LAB_QUIT;
 	text = lab_screen_text();
-	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lines == 1 ? "" : "s");
+	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lab_plural(lines));
 	if (wrong)
 		fprintf(text, ", %lu of them wrong", wrong);
 	fprintf(text, wrong == WRONG_MOST ? "; it may be no script of the lab." : ".");
@@ -101,23 +103,27 @@ static void write_op(FILE *file, const struct lab_op *op)
 
 enum lab_outcome lab_do_save(struct lab *lab, char **words)
 {
+	static const struct target_kind kind = { "heap that the lab saved", SAVED,
+						 sizeof(SAVED) - 1 };
 	const struct lab_session *session = &lab->session;
 	size_t first = lab_session_first(session);
-	FILE *file = fopen(words[0], "w");
-	bool failed;
+	const char *wrong = target_check(words[0], &kind);
+	struct target target;
 
-	if (!file)
-		return lab_wrong(lab, "%s can't be written: %s", words[0], strerror(errno));
-	fputs("# A heap of " PACKAGE_STRING "'s lab: for its load, or acre lab --script.\n", file);
-	fprintf(file, "policy %s\n", words_of_policy(session->heap.policy));
-	fprintf(file, "heap %zu\n", session->heap.size);
+	if (!wrong)
+		wrong = target_open(&target, words[0], &kind);
+	if (wrong)
+		return lab_wrong(lab, "%s %s", words[0], wrong);
+	fputs(SAVED PACKAGE_VERSION "'s lab: for its load, or acre lab --script.\n", target.file);
+	fprintf(target.file, "policy %s\n", words_of_policy(session->heap.policy));
+	fprintf(target.file, "heap %zu\n", session->heap.size);
 	for (size_t i = first; i < session->op_count; i++)
-		write_op(file, &session->ops[i]);
-	failed = ferror(file);
-	if (fclose(file) != 0 || failed)
-		return lab_wrong(lab, "%s can't be written: %s", words[0], strerror(errno));
+		write_op(target.file, &session->ops[i]);
+	wrong = target_close(&target);
+	if (wrong)
+		return lab_wrong(lab, "%s %s", words[0], wrong);
 	fprintf(lab_screen_text(), "Saved %zu step%s to %s.", session->op_count - first,
-		session->op_count - first == 1 ? "" : "s", words[0]);
+		lab_plural(session->op_count - first), words[0]);
 	lab_screen_say(0);
 	return LAB_DONE;
 }

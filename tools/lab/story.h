@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "lab_session.h"
+#include "session.h"
 
 /* A block's name, in its hue. */
 void lab_story_name(FILE *text, size_t block);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "lab.h"
-#include "lab_map.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "map.h"
+#include "screen.h"
+#include "story.h"
 #include "words.h"
 
 #define UNDO_MOST	1000000u
@@ -114,14 +114,22 @@ enum lab_outcome lab_do_resize(struct lab *lab, char **words)
 	return show(lab, &change);
 }
 
-/* A new, empty heap. */
-static enum lab_outcome begin(struct lab *lab, size_t size, enum acre_policy policy)
+/* A new, empty heap; of the size that was asked for, rounded. */
+static enum lab_outcome begin(struct lab *lab, size_t asked, enum acre_policy policy)
 {
+	size_t size = (asked + LAB_GRANULE - 1) / LAB_GRANULE * LAB_GRANULE;
+	FILE *text;
+
 	if (!lab_session_heap(&lab->session, size, policy))
 		return lab_wrong(lab, "the system refuses a heap of %zu bytes: %s: give a smaller "
 				      "one", size, strerror(errno));
-	fprintf(lab_screen_text(), "An empty heap of %zu bytes, %s%s.", size,
-		words_of_policy(policy), policy == ACRE_BUDDY ? " system" : " fit");
+	text = lab_screen_text();
+	fprintf(text, "An empty heap of %zu bytes, %s%s", size, words_of_policy(policy),
+		policy == ACRE_BUDDY ? " system" : " fit");
+	if (size == asked)
+		fprintf(text, ".");
+	else
+		fprintf(text, ": %zu, rounded up to a multiple of %zu.", asked, LAB_GRANULE);
 	lab_screen_say(0);
 	lab_draw(lab, LAB_NOWHERE);
 	return LAB_DONE;
@@ -149,8 +157,8 @@ enum lab_outcome lab_do_heap(struct lab *lab, char **words)
 	if (words[0] && !lab_read_size(lab, words[0], &size))
 		return LAB_WRONG;
 	if (size < LAB_HEAP_LEAST || size > LAB_HEAP_MOST)
-		return lab_wrong(lab, "%zu bytes can't be a heap here: give 64 to 1G", size);
-	size = (size + LAB_GRANULE - 1) / LAB_GRANULE * LAB_GRANULE;
+		return lab_wrong(lab, "%zu byte%s can't be a heap here: give 64 to 1G", size,
+				 lab_plural(size));
 	return begin(lab, size, heap->policy);
 }
 
@@ -179,9 +187,11 @@ enum lab_outcome lab_do_undo(struct lab *lab, char **words)
 	uint64_t undone = 0;
 	struct lab_op first;
 	size_t count;
+	bool ended;
 	FILE *text;
 
-	if (words[0] && !lab_read_number(lab, "a number of steps", words[0], UNDO_MOST, &steps))
+	if (words[0] && !lab_read_number(lab, "a number of steps", words[0], 1, UNDO_MOST,
+					 &steps))
 		return LAB_WRONG;
 	while (undone < steps && lab_session_undo(&lab->session, &first, &count))
 		undone++;
@@ -189,10 +199,12 @@ enum lab_outcome lab_do_undo(struct lab *lab, char **words)
 		return lab_wrong(lab, "the system refuses a heap: %s", strerror(errno));
 	if (!undone)
 		return lab_wrong(lab, "there's nothing to undo");
+	ended = undone < steps && !errno;
 	text = lab_screen_text();
 	fprintf(text, "Undone: ");
-	if (undone > 1)
-		fprintf(text, "%llu steps, back to before ", (unsigned long long)undone);
+	if (undone > 1 || ended)
+		fprintf(text, "%llu step%s,%s back to before ", (unsigned long long)undone,
+			lab_plural(undone), ended ? " as there are no more," : "");
 	say_step(text, &first, count);
 	fprintf(text, ".");
 	lab_screen_say(0);

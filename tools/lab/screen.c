@@ -1,7 +1,7 @@
 /*
- * The lab's screen: see lab_screen.h.
+ * The lab's screen: see screen.h.
  */
-#include "lab_screen.h"
+#include "screen.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -164,6 +164,11 @@ void lab_screen_say(unsigned indent)
 		putchar('\n');
 	}
 	free(text);
+}
+
+const char *lab_plural(size_t count)
+{
+	return count == 1 ? "" : "s";
 }
 
 void lab_screen_line(const char *format, ...)

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "lab_session.h"
+#include "session.h"
 
 /* A block of so many bytes was taken at offset `at`: of what, and what remains. */
 void lab_pieces_say_split(FILE *text, enum acre_policy policy, const struct lab_picture *before,

@@ -1,11 +1,11 @@
 /*
- * The lab's line editor: see lab_edit.h.
+ * The lab's line editor: see edit.h.
  *
  * The terminal doesn't make signals of keys while a line is edited: Ctrl-C comes as a key, which
  * ends the line and leaves a note that it's abandoned; and so does Ctrl-Z, which raises its signal.
  * The user's own ~/.editrc is read before that.
  */
-#include "lab_edit.h"
+#include "edit.h"
 
 #include <histedit.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "complain.h"
-#include "lab_screen.h"
+#include "screen.h"
 
 #define HISTORY_MOST	1000
 #define ESCAPE_MARK	'\1'	/* around what takes no column, in the prompt */

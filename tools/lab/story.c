@@ -1,15 +1,15 @@
 /*
- * The lab's stories: see lab_story.h. How a search chose, and how blocks are split and merge, are
- * lab_choice.c and lab_pieces.c.
+ * The lab's stories: see story.h. How a search chose, and how blocks are split and merge, are choice.c
+ * and pieces.c.
  */
-#include "lab_story.h"
+#include "story.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lab_choice.h"
-#include "lab_pieces.h"
-#include "lab_screen.h"
+#include "choice.h"
+#include "pieces.h"
+#include "screen.h"
 
 #define INDENT	3u
 
@@ -43,7 +43,8 @@ static size_t size_now(const struct lab_change *change)
 
 static void tell_allocated(FILE *text, enum acre_policy policy, const struct lab_change *change)
 {
-	fprintf(text, "%zu bytes at offset %zu: ", change->op.size, change->now);
+	fprintf(text, "%zu byte%s at offset %zu: ", change->op.size,
+		lab_plural(change->op.size), change->now);
 	say_size(text, policy, change->op.size, size_now(change));
 	fprintf(text, "\nFound ");
 	lab_choice_say(text, policy, change);
@@ -83,7 +84,8 @@ static void tell_moved(FILE *text, enum acre_policy policy, const struct lab_cha
 	const struct lab_block *hole = lab_block_around(&change->before, change->now);
 	struct lab_picture both;
 
-	fprintf(text, "%zu bytes, now at offset %zu: ", change->op.size, change->now);
+	fprintf(text, "%zu byte%s, now at offset %zu: ", change->op.size,
+		lab_plural(change->op.size), change->now);
 	say_size(text, policy, change->op.size, size_now(change));
 	putc('\n', text);
 	if (policy != ACRE_BUDDY && hole->offset + hole->size == had->offset) {
@@ -112,7 +114,8 @@ static void tell_resized(FILE *text, enum acre_policy policy, const struct lab_c
 		return;
 	}
 	size = size_now(change);
-	fprintf(text, "%zu bytes, still at offset %zu: ", change->op.size, change->now);
+	fprintf(text, "%zu byte%s, still at offset %zu: ", change->op.size,
+		lab_plural(change->op.size), change->now);
 	say_size(text, policy, change->op.size, size);
 	putc('\n', text);
 	if (size == had) {
@@ -139,8 +142,8 @@ static void tell_refused(FILE *text, const struct lab_session *session,
 	struct lab_sums sums = lab_sums_of(&change->after);
 	size_t size = lab_block_size(session->heap.policy, change->op.size);
 
-	fprintf(text, "%sNo room%s for %zu bytes: that takes a block of %zu", lab_style(LAB_ERROR),
-		lab_style(LAB_PLAIN), change->op.size, size);
+	fprintf(text, "%sNo room%s for %zu byte%s: that takes a block of %zu", lab_style(LAB_ERROR),
+		lab_style(LAB_PLAIN), change->op.size, lab_plural(change->op.size), size);
 	if (!sums.free)
 		fprintf(text, ", and nothing at all is free.");
 	else if (sums.largest == sums.free)

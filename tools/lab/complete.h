@@ -6,7 +6,7 @@
 
 #include "lab.h"
 
-/* A completer of lab_line.h; user is the session. */
+/* A completer of line.h; user is the session. */
 char **lab_complete(void *user, const char *line, size_t *start);
 
 #endif

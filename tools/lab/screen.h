@@ -44,6 +44,9 @@ bool lab_screen_is_quiet(void);
 FILE *lab_screen_text(void);
 void lab_screen_say(unsigned indent);
 
+/* What makes a word one of several: "s", if it isn't one. */
+const char *lab_plural(size_t count);
+
 /* A line as it is. */
 __attribute__((format(printf, 1, 2))) void lab_screen_line(const char *format, ...);
 

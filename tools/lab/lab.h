@@ -1,18 +1,18 @@
 /*
  * The lab of acre: what its commands have in common.
  *
- *	lab.c           the subcommand: its options, and the loop over a person's lines
- *	lab_line, _edit where lines come from
- *	lab_commands    the table of commands: names, help, who carries them out
- *	lab_complete    what Tab puts in
- *	lab_do          commands that change the heap; _random: many of them at once
- *	lab_show        commands that show it; _compare: under each policy
- *	lab_file        scripts: run, saved, loaded
- *	lab_story       what a change did in words; _choice: the search; _pieces: splits and merges
- *	lab_map         the heap as a picture
- *	lab_screen      text and colours on the terminal
- *	lab_session     the heap with names and history
- *	lab_heap        the arena
+ *	lab             the subcommand: its options, and the loop over a person's lines
+ *	line, edit      where lines come from
+ *	commands        the table of commands: names, help, who carries them out
+ *	complete        what Tab puts in
+ *	do              commands that change the heap; random: many of them at once
+ *	show            commands that show it; compare: under each policy
+ *	file            scripts: run, saved, loaded
+ *	story           what a change did in words; choice: the search; pieces: splits and merges
+ *	map             the heap as a picture
+ *	screen          text and colours on the terminal
+ *	session         the heap with names and history
+ *	heap            the arena
  *
  * Each knows but those below it.
  */
@@ -21,12 +21,13 @@
 
 #include <stdio.h>
 
-#include "lab_session.h"
+#include "session.h"
 
 #define LAB_FIRST_SIZE	((size_t)4096)
 
 struct lab {
 	struct lab_session session;
+	bool asks;			/* lines come from a person: what's wrong is told on the screen */
 	const char *script;		/* whose line is carried out; NULL: a person's */
 	unsigned long line;		/* its number there */
 	unsigned depth;			/* scripts that load scripts */
@@ -83,9 +84,9 @@ void lab_draw(const struct lab *lab, size_t marked);
 
 /* Bytes, or with K, M; false, when it was told what's wrong. */
 bool lab_read_size(struct lab *lab, const char *text, size_t *size);
-/* A plain number up to most. */
-bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t most,
-		     uint64_t *number);
+/* A plain number. */
+bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t least,
+		     uint64_t most, uint64_t *number);
 
 lab_action lab_do_allocate, lab_do_free, lab_do_resize, lab_do_policy, lab_do_heap, lab_do_undo;
 lab_action lab_do_random, lab_do_compare;

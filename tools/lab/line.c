@@ -1,17 +1,18 @@
 /*
- * The lab's lines: see lab_line.h.
+ * The lab's lines: see line.h.
  *
  * While libedit reads, Ctrl-C is a key as any other; while a command runs, or a plain line is read,
  * it's a signal.
  */
-#include "lab_line.h"
+#include "line.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
-#include "lab_edit.h"
-#include "lab_screen.h"
+#include "edit.h"
+#include "screen.h"
 
 volatile sig_atomic_t lab_interrupted;
 
@@ -45,6 +46,49 @@ int lab_line_read(FILE *file, char **line, size_t *room)
 		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 127)
 			*c = '?';
 	return 1;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* What has a '\' before it where it's part of a word. */
+static bool is_escaped(char c)
+{
+	return is_blank(c) || c == '\\';
+}
+
+char *lab_line_word(char **line)
+{
+	char *at = *line + strspn(*line, " \t");
+	char *word = at;
+	char *to = at;
+	bool more;
+
+	if (!*at)
+		return NULL;
+	while (*at && !is_blank(*at)) {
+		at += *at == '\\' && is_escaped(at[1]);
+		*to++ = *at++;
+	}
+	more = *at;
+	*to = '\0';
+	*line = at + more;
+	return word;
+}
+
+void lab_line_escape(char *to, size_t size, const char *text)
+{
+	for (; *text && size > 2; text++) {
+		if (is_escaped(*text)) {
+			*to++ = '\\';
+			size--;
+		}
+		*to++ = *text;
+		size--;
+	}
+	*to = '\0';
 }
 
 static bool editing;

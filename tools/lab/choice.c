@@ -1,8 +1,10 @@
 /*
- * Choices: see lab_choice.h. The rule of each policy is applied to the picture before, and said
+ * Choices: see choice.h. The rule of each policy is applied to the picture before, and said
  * only where it leads to the block that was taken.
  */
-#include "lab_choice.h"
+#include "choice.h"
+
+#include "screen.h"
 
 /* The free blocks that would serve. */
 struct choice {
@@ -69,7 +71,7 @@ void lab_choice_say(FILE *text, enum acre_policy policy, const struct lab_change
 	size_t size = lab_block_size(policy, change->op.size);
 	struct choice choice = look(change, size);
 
-	fprintf(text, "after %zu step%s: ", change->steps, change->steps == 1 ? "" : "s");
+	fprintf(text, "after %zu step%s: ", change->steps, lab_plural(change->steps));
 	if (choice.fit == 1 && choice.taken == choice.lowest) {
 		fprintf(text, "the only hole that fits, %zu at %zu. ", choice.taken->size,
 			choice.taken->offset);

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "lab_line.h"
+#include "line.h"
 
 #ifdef ACRE_LIBEDIT
 /* False where lines can't be edited: what's shown doesn't go to a terminal. */

@@ -8,9 +8,10 @@
 #include "budget.h"
 #include "complain.h"
 #include "lab.h"
-#include "lab_screen.h"
+#include "line.h"
+#include "screen.h"
 
-#define WORDS_MOST	4u
+#define WORDS_MOST	3u	/* behind a command's name: one more than any takes */
 #define HELP_NARROW	60u	/* columns: below that a command's summary has a line of its own */
 #define SHOWN_MOST	40	/* characters of what's wrong */
 
@@ -65,10 +66,11 @@ const struct lab_command lab_commands[] = {
 	  lab_do_compare, 0, 0, LAB_NOTHING },
 	{ "save", "", "FILE", "write the steps to a file",
 	  "FILE is then a script of commands that lead to this heap: for load, or for 'acre lab "
-	  "--script FILE'.",
+	  "--script FILE'. A file that's there already is replaced only if a save wrote it.",
 	  lab_do_save, 1, 1, LAB_FILE },
 	{ "load", "", "FILE", "carry out the commands in a file",
-	  "What a save wrote begins a new heap. '#' begins a comment.",
+	  "What a save wrote begins a new heap. '#' begins a comment. A blank in the file's name is "
+	  "written as '\\ '.",
 	  lab_do_load, 1, 1, LAB_FILE },
 	{ "undo", "", "[N]", "take back the last step, or the last N",
 	  "A heap places blocks by what was asked of it alone. So it's made anew, and all steps "
@@ -88,17 +90,22 @@ enum lab_outcome lab_wrong(struct lab *lab, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (lab->script) {
+	if (!lab->asks) {
 		fflush(stdout);
 		fprintf(stderr, "acre: %s:%lu: ", lab->script, lab->line);
 		vfprintf(stderr, format, arguments);
 		fputc('\n', stderr);
 	} else {
+		bool quiet = lab_screen_is_quiet();
 		FILE *text = lab_screen_text();
 
 		fprintf(text, "%sNot done:%s ", lab_style(LAB_ERROR), lab_style(LAB_PLAIN));
+		if (lab->script)
+			fprintf(text, "%s:%lu: ", lab->script, lab->line);
 		vfprintf(text, format, arguments);
+		lab_screen_quiet(false);
 		lab_screen_say(0);
+		lab_screen_quiet(quiet);
 	}
 	va_end(arguments);
 	return LAB_WRONG;
@@ -118,25 +125,29 @@ bool lab_read_size(struct lab *lab, const char *text, size_t *size)
 {
 	uint64_t bytes;
 
-	if (strchr(text, '%') || budget_parse(text, 0, &bytes) != 0) {
+	switch (strchr(text, '%') ? BUDGET_NO_SIZE : budget_parse(text, 0, &bytes)) {
+	case BUDGET_SIZE:
+		*size = (size_t)bytes;
+		return true;
+	case BUDGET_TOO_LARGE:
+		lab_wrong(lab, "'%s' is too large: no heap here has more than 1G", shown(text));
+		return false;
+	default:
 		lab_wrong(lab, "'%s' is not a size: give bytes, or a number with K or M, such as "
 			       "100 or 2K", shown(text));
 		return false;
 	}
-	*size = (size_t)bytes;
-	return true;
 }
 
-bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t most,
-		     uint64_t *number)
+bool lab_read_number(struct lab *lab, const char *what, const char *text, uint64_t least,
+		     uint64_t most, uint64_t *number)
 {
-	if (text[strspn(text, "0123456789")] || budget_parse(text, 0, number) != 0 ||
-	    *number > most) {
-		lab_wrong(lab, "'%s' is not %s: give a number up to %llu", shown(text), what,
-			  (unsigned long long)most);
-		return false;
-	}
-	return true;
+	if (!text[strspn(text, "0123456789")] && budget_parse(text, 0, number) == BUDGET_SIZE &&
+	    *number >= least && *number <= most)
+		return true;
+	lab_wrong(lab, "'%s' is not %s: give a number from %llu to %llu", shown(text), what,
+		  (unsigned long long)least, (unsigned long long)most);
+	return false;
 }
 
 static bool is_also(const struct lab_command *command, const char *name, size_t length)
@@ -191,23 +202,9 @@ static enum lab_outcome wrong_words(struct lab *lab, const struct lab_command *c
 {
 	if (!command->most)
 		return lab_wrong(lab, "%s takes nothing behind it", command->name);
-	return lab_wrong(lab, "%s is given as: %s %s", command->name, command->name,
-			 command->usage);
-}
-
-/* Cuts a line into words: how many, up to one more than any command takes. */
-static unsigned cut(char *line, char **words)
-{
-	unsigned count = 0;
-
-	for (char *at = line; *at && count < WORDS_MOST; at += strspn(at, " \t")) {
-		words[count++] = at;
-		at += strcspn(at, " \t");
-		if (*at)
-			*at++ = '\0';
-	}
-	words[count] = NULL;
-	return count;
+	return lab_wrong(lab, "%s is given as: %s %s%s", command->name, command->name,
+			 command->usage, command->kind == LAB_FILE ?
+			 "; a blank in its name is written as '\\ '" : "");
 }
 
 static void trim_end(char *line)
@@ -220,28 +217,18 @@ static void trim_end(char *line)
 
 static enum lab_outcome perform(struct lab *lab, char *line)
 {
-	const struct lab_command *command;
-	char *words[WORDS_MOST + 1];
-	/* The name of a file may have blanks in it. */
-	char *rest = line + strcspn(line, " \t");
-	char *file = strdup(rest + strspn(rest, " \t"));
-	unsigned count = cut(line, words) - 1;
-	enum lab_outcome outcome = LAB_WRONG;
+	const struct lab_command *command = find(lab, lab_line_word(&line));
+	char *words[WORDS_MOST + 1] = { NULL };
+	unsigned count = 0;
 
-	command = find(lab, words[0]);
-	if (command && file && *file && command->kind == LAB_FILE) {
-		words[1] = file;
-		words[2] = NULL;
-		count = 1;
-	}
-	if (command && (count < command->least || count > command->most)) {
-		outcome = wrong_words(lab, command);
-	} else if (command) {
-		lab_session_command(&lab->session);
-		outcome = command->action(lab, words + 1);
-	}
-	free(file);
-	return outcome;
+	if (!command)
+		return LAB_WRONG;
+	while (count < WORDS_MOST && (words[count] = lab_line_word(&line)))
+		count++;
+	if (count < command->least || count > command->most)
+		return wrong_words(lab, command);
+	lab_session_command(&lab->session);
+	return command->action(lab, words);
 }
 
 enum lab_outcome lab_perform(struct lab *lab, const char *line)
@@ -277,23 +264,59 @@ static void help_line(const struct lab_command *command)
 	lab_screen_say(column);
 }
 
+/* "free or deallocate" */
+static void say_also(FILE *text, const struct lab_command *command)
+{
+	for (const char *at = command->also; *at; at++)
+		if (*at == ' ')
+			fputs(" or ", text);
+		else
+			putc(*at, text);
+}
+
+/* "Other names: malloc for allocate, ..." */
+static void say_other_names(FILE *text)
+{
+	const char *before = " Other names: ";
+
+	for (const struct lab_command *command = lab_commands; command->name; command++) {
+		if (!*command->also)
+			continue;
+		fputs(before, text);
+		say_also(text, command);
+		fprintf(text, " for %s", command->name);
+		before = ", ";
+	}
+	putc('.', text);
+}
+
 enum lab_outcome lab_do_help(struct lab *lab, char **words)
 {
 	const struct lab_command *command = lab_commands;
+	FILE *text;
 
 	if (words[0]) {
 		command = find(lab, words[0]);
 		if (!command)
 			return LAB_WRONG;
 		help_line(command);
-		fprintf(lab_screen_text(), "%s", command->help);
+		text = lab_screen_text();
+		fprintf(text, "%s", command->help);
+		if (*command->also) {
+			fprintf(text, " Its other name: ");
+			say_also(text, command);
+			putc('.', text);
+		}
 		lab_screen_say(0);
 		return LAB_DONE;
 	}
 	for (; command->name; command++)
 		help_line(command);
-	fprintf(lab_screen_text(),
-		"A name may be shortened. An offset is a block's distance from the heap's first "
+	text = lab_screen_text();
+	fprintf(text, "A name may be shortened.");
+	say_other_names(text);
+	fprintf(text,
+		" An offset is a block's distance from the heap's first "
 		"block, in bytes, tag to tag; each block begins where the one before it ends. "
 		"Sizes of blocks include the tag, 8 bytes; sizes asked for don't. A step of a "
 		"search is a look at one word of the policy's index, or at a block's tag.");

@@ -1,7 +1,7 @@
 /*
  * What Tab puts into a line of the lab: commands first, then what the command takes.
  */
-#include "lab_complete.h"
+#include "complete.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "complain.h"
+#include "line.h"
 #include "words.h"
 
 struct words {
@@ -54,31 +55,35 @@ static void add_policies(struct words *words, const char *typed)
 		add_if(words, words_of_policy((enum acre_policy)policy), typed);
 }
 
-/* Files whose path begins so; hidden ones only if that's typed. */
+/* Files whose path, as it's to be typed, begins so; hidden ones only if that's typed. */
 static void add_files(struct words *words, const char *typed)
 {
 	const char *slash = strrchr(typed, '/');
 	size_t length = slash ? (size_t)(slash - typed) + 1 : 0;
-	const char *file = typed + length;
-	char *folder = length ? strndup(typed, length) : strdup(".");
-	DIR *directory = folder ? opendir(folder) : NULL;
+	char *copy = strndup(typed, length);
+	char *rest = copy;
+	const char *folder = copy && *copy ? lab_line_word(&rest) : "";
+	DIR *directory = opendir(*folder ? folder : ".");
 	struct dirent *entry;
 
 	while (directory && (entry = readdir(directory))) {
 		char path[4096];
+		char text[2 * sizeof(path)];
 		struct stat status;
 
-		if (strncmp(entry->d_name, file, strlen(file)) != 0 ||
-		    (entry->d_name[0] == '.' && file[0] != '.'))
+		if (entry->d_name[0] == '.' && typed[length] != '.')
 			continue;
-		snprintf(path, sizeof(path), "%.*s%s", (int)length, typed, entry->d_name);
+		snprintf(path, sizeof(path), "%s%s", folder, entry->d_name);
+		lab_line_escape(text, sizeof(text), path);
+		if (strncmp(text, typed, strlen(typed)) != 0)
+			continue;
 		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-			strncat(path, "/", sizeof(path) - strlen(path) - 1);
-		add(words, path);
+			strncat(text, "/", sizeof(text) - strlen(text) - 1);
+		add(words, text);
 	}
 	if (directory)
 		closedir(directory);
-	free(folder);
+	free(copy);
 }
 
 char **lab_complete(void *user, const char *line, size_t *start)

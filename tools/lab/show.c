@@ -2,8 +2,8 @@
  * The lab's commands that show the heap, and change nothing.
  */
 #include "lab.h"
-#include "lab_screen.h"
-#include "lab_story.h"
+#include "screen.h"
+#include "story.h"
 #include "words.h"
 
 enum lab_outcome lab_do_map(struct lab *lab, char **words)
@@ -75,12 +75,12 @@ enum lab_outcome lab_do_stats(struct lab *lab, char **words)
 	fprintf(label("heap"), "%zu bytes", session->heap.size);
 	end();
 	fprintf(label("in use"), "%zu in %zu block%s; %zu were asked for", sums.live,
-		sums.live_blocks, sums.live_blocks == 1 ? "" : "s", session->asked);
+		sums.live_blocks, lab_plural(sums.live_blocks), session->asked);
 	end();
 	fprintf(label("peak"), "%zu", session->peak);
 	end();
 	fprintf(label("free"), "%zu in %zu hole%s, the largest %zu", sums.free, sums.holes,
-		sums.holes == 1 ? "" : "s", sums.largest);
+		lab_plural(sums.holes), sums.largest);
 	end();
 	fprintf(label("fragmentation"), "%u%% = 1 - largest hole / free", lab_fragmentation(&sums));
 	end();

@@ -1,7 +1,7 @@
 /*
- * The lab's heap: see lab_heap.h.
+ * The lab's heap: see heap.h.
  */
-#include "lab_heap.h"
+#include "heap.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #ifndef ACRE_LAB_MAP_H
 #define ACRE_LAB_MAP_H
 
-#include "lab_session.h"
+#include "session.h"
 
 /* What the last command made, or made free, to stand out: the block at this offset; LAB_NOWHERE. */
 void lab_map_draw(const struct lab_session *session, const struct lab_picture *picture,

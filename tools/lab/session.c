@@ -1,10 +1,10 @@
 /*
- * The lab's session: see lab_session.h.
+ * The lab's session: see session.h.
  *
  * Each block's payload has its number written into it, over and over: so a block found by the walk
  * tells its own name, and what realloc moves can be looked at.
  */
-#include "lab_session.h"
+#include "session.h"
 
 #include <ctype.h>
 #include <errno.h>

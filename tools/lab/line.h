@@ -36,4 +36,13 @@ extern volatile sig_atomic_t lab_interrupted;
 /* A script's next line, without its end, in *line, which grows; false at the end. */
 int lab_line_read(FILE *file, char **line, size_t *room);
 
+/*
+ * The next word of a line, which is changed for it, and *line goes on behind it; NULL at the end. A
+ * blank or a '\' that's part of a word has a '\' before it.
+ */
+char *lab_line_word(char **line);
+
+/* Text as it would be typed, so that it's one word. */
+void lab_line_escape(char *to, size_t size, const char *text);
+
 #endif

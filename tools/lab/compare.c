@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lab.h"
-#include "lab_screen.h"
+#include "screen.h"
 #include "words.h"
 
 /* All that was done to the lab's heap, done in another. */

@@ -11,20 +11,22 @@
 
 #include "commands.h"
 #include "complain.h"
-#include "lab_complete.h"
-#include "lab_line.h"
-#include "lab_screen.h"
+#include "complete.h"
+#include "line.h"
+#include "screen.h"
 
 const char lab_usage[] =
 	"usage: acre lab [--script FILE] [--no-color]\n"
 	"\n"
-	"A heap to learn with: allocate, free, and see what the policies make of it. 'help' there\n"
-	"lists its commands. Without a terminal, they are read from standard input.\n"
+	"A heap to learn with: allocate, free, and see what the policies make of it.\n"
+	"'help' there lists its commands. Without a terminal, they are read from\n"
+	"standard input.\n"
 	"\n"
 	"  --script FILE  carry out the commands in FILE, and end\n"
 	"  --no-color     no colours; nor are there where the variable NO_COLOR is set\n"
 	"\n"
-	"Exit status: 0; 1 if a line of a script couldn't be carried out; 2 for bad input.";
+	"Exit status: 0; 1 if a line of a script couldn't be carried out; 2 for bad\n"
+	"input.";
 
 struct wishes {
 	const char *script;
@@ -36,7 +38,7 @@ static struct wishes take_options(char **argv)
 	struct wishes wishes = { 0 };
 
 	for (; *argv; argv++) {
-		if (strcmp(*argv, "--help") == 0) {
+		if (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0) {
 			puts(lab_usage);
 			exit(EXIT_SUCCESS);
 		}
@@ -95,6 +97,7 @@ static void ask(struct lab *lab)
 	enum lab_input input;
 	const char *line;
 
+	lab->asks = true;
 	lab_screen_line("acre lab: an empty heap of %zu bytes, first fit. Type help, or quit.",
 			lab->session.heap.size);
 	lab_draw(lab, LAB_NOWHERE);

@@ -1,7 +1,7 @@
 /*
- * Pieces: see lab_pieces.h.
+ * Pieces: see pieces.h.
  */
-#include "lab_pieces.h"
+#include "pieces.h"
 
 void lab_pieces_add(struct lab_picture *picture, struct lab_block block)
 {

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "lab_heap.h"
+#include "heap.h"
 
 #define LAB_NAME_MOST	16u	/* characters of a name, with the 0 at its end */
 #define LAB_NOBODY	((size_t)-1)

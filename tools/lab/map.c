@@ -1,14 +1,14 @@
 /*
- * Drawing the lab's map: see lab_map.h.
+ * Drawing the lab's map: see map.h.
  */
-#include "lab_map.h"
+#include "map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "complain.h"
-#include "lab_screen.h"
+#include "screen.h"
 
 #define ROWS_MOST	8u
 #define CELLS_LEAST	8u
@@ -154,9 +154,9 @@ void lab_map_draw(const struct lab_session *session, const struct lab_picture *p
 	if (has_shared(&grid))
 		fprintf(text, " (+ has several blocks)");
 	fprintf(text, "; %zu block%s in use, %zu bytes free", sums.live_blocks,
-		sums.live_blocks == 1 ? "" : "s", sums.free);
+		lab_plural(sums.live_blocks), sums.free);
 	if (sums.free)
-		fprintf(text, " in %zu hole%s", sums.holes, sums.holes == 1 ? "" : "s");
+		fprintf(text, " in %zu hole%s", sums.holes, lab_plural(sums.holes));
 	fprintf(text, "%s", lab_style(LAB_PLAIN));
 	lab_screen_say(grid.digits + 1);
 	free(grid.cells);
