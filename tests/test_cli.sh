@@ -80,7 +80,7 @@ for guards in '' , canary 'fill,' ',fill' 'fill fill' all,none; do
 	ACRE_GUARDS=$guards complains "ACRE_GUARDS='$guards'" 2 "ACRE_GUARDS '$guards' is not a list" run -- true
 done
 ACRE_POLICY=buddy ACRE_GUARDS=pages complains "ACRE_GUARDS=pages with buddies" 2 \
-	"pages can't be had with the policy buddy" run -- bash -c true
+	"pages can't be had with the policy 'buddy'" run -- bash -c true
 accepted "--guards" '^hi$' run --guards fill,quarantine,canaries -- echo hi
 accepted "--guards=all" '^hi$' run --guards=all -- echo hi
 complains "guards and a policy" 2 \
