@@ -52,6 +52,7 @@ static size_t heard_bytes;
 
 static void listen_late(int number)
 {
+	int saved = errno;
 	ssize_t n;
 
 	(void)number;
@@ -59,6 +60,7 @@ static void listen_late(int number)
 		return;
 	while ((n = read(ends[0], heard + heard_bytes, sizeof(heard) - heard_bytes)) > 0)
 		heard_bytes += (size_t)n;
+	errno = saved;
 }
 
 static void report_among_signals(void *unused)
