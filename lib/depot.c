@@ -53,6 +53,19 @@ size_t depot_count(const struct acre *arena)
 	return atomic_load_explicit(&arena->depot.blocks, memory_order_relaxed);
 }
 
+bool depot_stirs(struct acre *arena)
+{
+	size_t count;
+
+	if (!arena->depot.chunks)
+		return false;
+	if (!lock_try(&arena->depot.lock))
+		return true;
+	count = depot_count(arena);
+	lock_drop(&arena->depot.lock);
+	return count != 0;
+}
+
 bool depot_over(const struct acre *arena)
 {
 	return atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed) > bytes_now(arena);

@@ -62,6 +62,9 @@ void depot_threads(struct acre *arena, int change);
 /* How many blocks it holds; without the lock, a guess. */
 size_t depot_count(const struct acre *arena);
 
+/* Whether it holds any, or somebody is just putting them in or taking them home. */
+bool depot_stirs(struct acre *arena);
+
 /* Whether it holds more than it may. */
 bool depot_over(const struct acre *arena);
 

@@ -358,12 +358,21 @@ static uint64_t starts_in(char *base, const struct fit *fit, uint64_t pane)
 	return strip_of(base, fit, pane)->starts[pane % STRIP_PANES];
 }
 
+/* Whether a free block's tag is what its footer says too. */
+static bool is_whole(char *base, const struct fit *fit, uint64_t at)
+{
+	uint64_t size = tag_size(tag_at(base, at));
+
+	return tag_state(tag_at(base, at)) == TAG_FREE && size && size <= fit->end - at &&
+	       footer_before(base, at + size) == size;
+}
+
 /* A pane has no block as large as its maximum says: one of its tags isn't as it was. */
 static _Noreturn void misled(char *base, const struct fit *fit, uint64_t pane)
 {
 	uint64_t bits = starts_in(base, fit, pane);
 
-	while (bits & (bits - 1) && tag_state(tag_at(base, place_in(fit, pane, bits))) == TAG_FREE)
+	while (bits & (bits - 1) && is_whole(base, fit, place_in(fit, pane, bits)))
 		bits &= bits - 1;
 	fit_overwritten(base, bits ? place_in(fit, pane, bits) : fit->origin + pane * PANE);
 }

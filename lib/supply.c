@@ -145,7 +145,7 @@ static uint64_t from_anywhere(struct acre *arena, struct cache *cache, size_t si
 	if (!at && arena->plot_bytes)
 		at = from_reclaimed(arena, cache, size, alignment);
 	/* Others may have put blocks into the depot since it was emptied. */
-	if (!at && depot_count(arena))
+	if (!at && depot_stirs(arena))
 		at = from_reclaimed(arena, cache, size, alignment);
 	return at;
 }

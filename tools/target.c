@@ -55,8 +55,12 @@ const char *target_check(const char *path, const struct target_kind *kind)
 	struct stat st;
 	int known;
 
-	if (stat(path, &st) != 0)
-		return errno == ENOENT ? NULL : unwritten(errno);
+	if (stat(path, &st) != 0) {
+		if (errno != ENOENT)
+			return unwritten(errno);
+		return lstat(path, &st) == 0 ? say("is a link to what isn't there: give that name, or "
+						   "remove the link") : NULL;
+	}
 	if (S_ISDIR(st.st_mode))
 		return say("is a folder: give a name for the file in it");
 	if (S_ISREG(st.st_mode) && access(path, W_OK) != 0)

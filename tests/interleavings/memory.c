@@ -282,9 +282,76 @@ static void play_realloc(void)
 	must_end_whole(stage.arena);
 }
 
-const struct scenario memory_scenarios[4] = {
+/*
+ * A thread has left blocks behind, all over the arena, in the depot. While one takes them home,
+ * another needs half the arena.
+ */
+enum { LARGE = 20000, LARGE_BLOCKS = 750 };
+
+static void fill_the_depot(struct acre *arena)
+{
+	void *blocks[LARGE_BLOCKS];
+	unsigned count = 0;
+
+	while (count < LARGE_BLOCKS && (blocks[count] = acre_malloc(arena, LARGE)))
+		count++;
+	/* Those come first, and stay, that lie far from each other. */
+	for (unsigned k = 0; k < count; k += 50)
+		acre_free(arena, blocks[k]);
+	for (unsigned k = 0; k < count; k++)
+		if (k % 50)
+			acre_free(arena, blocks[k]);
+}
+
+static void *leave_blocks_behind(void *arena)
+{
+	fill_the_depot(arena);
+	return NULL;
+}
+
+static void flush_the_depot(struct actor *actor)
+{
+	for (unsigned i = roll_between(&actor->dice, 0, 30); i; i--)
+		acre_free(stage.arena, acre_malloc(stage.arena, 100));
+	acre_flush(stage.arena);
+}
+
+static void need_much(struct actor *actor)
+{
+	void *block;
+
+	for (unsigned i = roll_between(&actor->dice, 0, 30); i; i--)
+		schedule_pause();
+	stage.seen += depot_count(stage.arena) != 0;
+	block = acre_malloc(stage.arena, 8 * MIB);
+	must(block, "8 MiB refused, though nothing is in use");
+	acre_free(stage.arena, block);
+	/* So that no two seeds pass the same locks. */
+	for (unsigned i = roll_between(&actor->dice, 0, 200); i; i--)
+		acre_free(stage.arena, acre_malloc(stage.arena, 40000));
+}
+
+static void play_depot(void)
+{
+	pthread_t thread;
+
+	stage.arena = new_arena(16 * MIB, NULL);
+	/* This thread has a cache, for whose sake the depot may hold something. */
+	acre_free(stage.arena, acre_malloc(stage.arena, 100));
+	must(pthread_create(&thread, NULL, leave_blocks_behind, stage.arena) == 0, "no thread");
+	must(pthread_join(thread, NULL) == 0, "no join");
+	must(depot_count(stage.arena) > 4, "%zu blocks in the depot", depot_count(stage.arena));
+	must(stats_of(stage.arena).largest_free < 8 * MIB, "the blocks lie too close together");
+	enter(flush_the_depot);
+	enter(need_much);
+	run_all();
+	must_end_whole(stage.arena);
+}
+
+const struct scenario memory_scenarios[5] = {
 	{ "starving", play_starving },
 	{ "exhaustion", play_exhaustion },
 	{ "purge", play_purge },
 	{ "realloc", play_realloc },
+	{ "depot", play_depot },
 };

@@ -20,7 +20,7 @@ struct scenario {
 };
 
 extern const struct scenario tenancy_scenarios[6];
-extern const struct scenario memory_scenarios[4];
+extern const struct scenario memory_scenarios[5];
 extern const struct scenario view_scenarios[3];
 #ifdef ACRE_RCU
 extern const struct scenario grace_scenarios[1];
