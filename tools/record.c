@@ -183,8 +183,9 @@ static void write_trace(int status, const char *program)
 				"program did, for want of room\n", path,
 			(unsigned long long)writer->events);
 	if (strange)
-		fprintf(stderr, "acre: %s: %llu calls are left out: they were about blocks that "
-				"weren't recorded\n", path, (unsigned long long)strange);
+		fprintf(stderr, "acre: %s: left out: %llu call%s about blocks that weren't recorded, or "
+				"were free already\n", path, (unsigned long long)strange,
+			strange == 1 ? "" : "s");
 	free(writer);
 	signal(SIGPIPE, before);
 }

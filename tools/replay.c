@@ -142,6 +142,8 @@ static struct request parse(char **argv)
 	}
 	if (!request.file)
 		complain(BAD_INPUT, "no trace: give a file of 'acre run --record'");
+	if (request.list && (request.report || request.threads || request.size))
+		complain(BAD_INPUT, "--list plays nothing: leave out --arena, --report and --threads");
 	if (request.report && request.threads)
 		complain(BAD_INPUT, "--report shows one sequence: leave out --threads");
 	return request;

@@ -81,7 +81,7 @@ enum lab_outcome lab_do_load(struct lab *lab, char **words)
 	fprintf(text, "Loaded %s: %lu line%s", words[0], lines, lab_plural(lines));
 	if (wrong)
 		fprintf(text, ", %lu of them wrong", wrong);
-	fprintf(text, wrong == WRONG_MOST ? "; it may be no script of the lab." : ".");
+	fprintf(text, wrong == WRONG_MOST ? ", and the rest left out: it may be no script of the lab." : ".");
 	lab_screen_say(0);
 	lab_draw(lab, LAB_NOWHERE);
 	return outcome;
