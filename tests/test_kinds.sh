@@ -1,7 +1,8 @@
 #!/bin/bash
 # The suites of the guarantees under the policies that aren't the default; TAP, a line for each.
 #
-# Each policy runs some, most those that have a heap of their own. A suite under any policy by hand:
+# Each policy runs some, most those that have a heap of their own; ACRE_KINDS has those that make check
+# adds in some trees. A suite under any policy by hand:
 # ACRE_TEST_POLICY=buddy tests/test_fork
 set -euo pipefail
 
@@ -9,8 +10,9 @@ build=${ACRE_BUILD:?is the build directory, where the suites lie}
 runs=(
 	next:realloc
 	best:guarantees best:misuse
-	worst:views worst:damage worst:double_free worst:abort
+	worst:views
 	buddy:guarantees buddy:misuse buddy:refusal buddy:threads buddy:fork
+	${ACRE_KINDS-}
 )
 
 log=$(mktemp)
