@@ -209,6 +209,13 @@ traces_are_replaced() {
 		[ "$(stat -c %a "$trace")" = 640 ]
 }
 
+links_to_nothing_stay() {
+	ln -s nowhere "$scratch/dangling"
+	run run --record "$scratch/dangling" -- "$known" calls
+	[ "$status" = 2 ] && says 'is a link to what' && [ -L "$scratch/dangling" ] &&
+		[ ! -e "$scratch/nowhere" ]
+}
+
 # A device is written itself, as is a pipe, whose reader gets the trace.
 devices_stay() {
 	run run --record /dev/null -- "$known" calls
@@ -258,6 +265,7 @@ result "and then the old trace stays" the_old_one_stays
 result "another kind of file stays" others_are_kept
 result "one that comes meanwhile stays" newcomers_are_kept
 result "traces and empty files are replaced" traces_are_replaced
+result "a link to what isn't there" links_to_nothing_stay
 result "a device" devices_stay
 result "a pipe" pipes_are_written
 rm -f "$trace"
