@@ -49,7 +49,7 @@ const char run_usage[] =
 	"                 system\n"
 	"  --record FILE  record every call of the program's to malloc and its family in\n"
 	"                 FILE, for 'acre replay'; of the files that are there, only a\n"
-	"                 trace is replaced\n"
+	"                 trace or an empty one is replaced\n"
 	"  --fail-at N    for tests: refuse the request for memory of this number; N+\n"
 	"                 refuses it and all after it\n"
 	"\n"
