@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "report.h"
 
@@ -25,7 +25,7 @@
 
 size_t pages_size(void)
 {
-	return (size_t)sysconf(_SC_PAGESIZE);
+	return (size_t)getauxval(AT_PAGESZ);
 }
 
 void *pages_reserve(size_t bytes)
