@@ -58,6 +58,7 @@ struct cache {
 	size_t granted;			/* sum of the limits, bytes */
 	unsigned victim;		/* the class whose limit is cut next */
 	unsigned denied;		/* how often a bin was to grow, and couldn't */
+	unsigned lacking;		/* how often one was empty for which another may serve */
 	uint16_t used;			/* entries in rows so far */
 	uint16_t spare[ROW_SIZES];	/* the first row of each size that isn't in use; 0 = none */
 	uint16_t row[CLASSES];		/* of each class; 0 = none */
@@ -232,7 +233,7 @@ static inline void *cache_resize(struct cache *cache, void *block, size_t size)
 	granules = granules_for(size);
 	if (granules <= twice / 2)
 		return resize_splits(twice / 2, granules) ? NULL : block;
-	fresh = bin_pop(&cache->bins[granules]);
+	fresh = bin_pop(&cache->bins[resize_roomy(twice / 2, granules)]);
 	if (!fresh)
 		return NULL;
 	memcpy(fresh, block, payload_bytes(twice / 2));

@@ -119,18 +119,30 @@ static void *move_large(struct acre *arena, struct cache *cache, uint64_t at, ui
 	return payload_at(base, to);
 }
 
+/* A new block gets the content of one that isn't large. */
+static void *move_small(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had,
+			size_t size)
+{
+	uint64_t granules = granules_for(size);
+	uint64_t roomy = resize_roomy(had, granules);
+	void *fresh = NULL;
+
+	/* A buddy has room already, or would have as much again. */
+	if (roomy > granules && cache->plot && arena->policy != FIT_BUDDY)
+		fresh = supply(arena, cache, payload_bytes(roomy), 0, false);
+	if (!fresh)
+		fresh = supply(arena, cache, size, 0, false);
+	if (fresh)
+		memcpy(fresh, payload_at(arena_base(arena), at), payload_bytes(had));
+	return fresh;
+}
+
 static void *move(struct acre *arena, struct cache *cache, uint64_t at, uint64_t had, size_t size)
 {
 	void *block = payload_at(arena_base(arena), at);
-	void *fresh;
+	void *fresh = had >= REMAP_LEAST ? move_large(arena, cache, at, had, size) :
+					   move_small(arena, cache, at, had, size);
 
-	if (had >= REMAP_LEAST) {
-		fresh = move_large(arena, cache, at, had, size);
-	} else {
-		fresh = supply(arena, cache, size, 0, false);
-		if (fresh)
-			memcpy(fresh, block, payload_bytes(had));
-	}
 	if (fresh && !cache_put(cache, block))
 		release(arena, cache, block);
 	return fresh;

@@ -71,6 +71,20 @@ static inline bool resize_splits(uint64_t had, uint64_t size)
 	return had - size >= 4 + had / 8;
 }
 
+/*
+ * Granules for a small block that grows from `had` to at least so many. One that grows by little is
+ * likely to do so again: with an eighth to spare, a string that grows by a few bytes at a time isn't
+ * copied at each 16th byte.
+ */
+static inline uint64_t resize_roomy(uint64_t had, uint64_t granules)
+{
+	uint64_t roomy = granules + granules / 8;
+
+	if (granules - had > had / 4 || roomy >= SMALL_GRANULES)
+		return granules;
+	return roomy;
+}
+
 /* Granules of the blocks of a class. */
 static inline uint64_t class_granules(unsigned class)
 {

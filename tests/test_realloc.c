@@ -147,6 +147,39 @@ START_TEST(a_shrink_is_never_refused)
 }
 END_TEST
 
+/*
+ * A string that grows by a byte at a time moves seldom, keeps its content, may be given back by its
+ * size, and has not more than an eighth to spare; one that's doubled has just what was asked for.
+ */
+START_TEST(growth_leaves_some_room)
+{
+	struct acre *arena = new_arena(64 * MIB, NULL);
+	char *string = acre_malloc(arena, 1);
+	unsigned moves = 0;
+
+	string[0] = 'a';
+	for (size_t size = 2; size <= 1000; size++) {
+		char *grown = acre_realloc(arena, string, size);
+		size_t usable = acre_usable_size(arena, grown);
+
+		moves += grown != string;
+		string = grown;
+		string[size - 1] = (char)('a' + (size - 1) % 26);
+		must(usable <= size + size / 8 + 32, "%zu for %zu", usable, size);
+	}
+	for (size_t i = 0; i < 1000; i++)
+		must(string[i] == (char)('a' + i % 26), "byte %zu", i);
+	ck_assert_uint_le(moves, 40);
+	acre_free_sized(arena, string, 1000);
+	string = acre_malloc(arena, 200);
+	string = acre_realloc(arena, string, 408);
+	ck_assert_uint_eq(acre_usable_size(arena, string), 408);
+	acre_free_sized(arena, string, 408);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 /* "In place where it can": shrinking, and growing into the free block behind. */
 START_TEST(realloc_stays_in_place)
 {
@@ -234,6 +267,7 @@ int main(void)
 	tcase_add_loop_test(blocks, realloc_chains, 0, 2);
 	tcase_add_loop_test(blocks, realloc_refused_leaves_the_block, 0, 2);
 	tcase_add_loop_test(blocks, a_shrink_is_never_refused, 0, 2);
+	tcase_add_test(blocks, growth_leaves_some_room);
 	tcase_add_test(blocks, realloc_stays_in_place);
 	tcase_add_test(blocks, realloc_grows_forwards_when_nothing_else_fits);
 	tcase_add_loop_test(blocks, realloc_moves_large_blocks, 0, 2);
