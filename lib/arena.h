@@ -69,7 +69,8 @@ struct acre {
 	unsigned flags;
 	uint32_t key;
 	enum fit_policy policy;
-	size_t page;			/* granules in a page */
+	size_t page;			/* granules in a page: */
+	unsigned page_log;		/* 2 to the power of this */
 	size_t aligned;			/* bytes: buddies' first payload is a multiple of this */
 	size_t dirt;			/* byte offset of the map of touched pages; 0 = none */
 	size_t seams;			/* and of where moved pages begin and end */
@@ -132,7 +133,7 @@ struct acre {
 /* Where plots begin, downward: the last page's end, in bytes from base. */
 static inline size_t arena_ceiling(const struct acre *arena)
 {
-	return arena->size - arena->size % (arena->page * GRANULE);
+	return arena->size & -(arena->page * GRANULE);
 }
 
 uint64_t arena_buddy(const struct acre *arena, uint64_t granules, uint64_t alignment);

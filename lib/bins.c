@@ -24,7 +24,7 @@ struct cache cache_none = {
 	.bins = { NO_BINS_32, NO_BINS_32, NO_BINS_32, NO_BINS_32 }
 };
 
-_Static_assert(CACHE_BINS == 4 * 32 && CLASSES <= CACHE_BINS, "every bin of cache_none is empty");
+_Static_assert(CACHE_BINS == 4 * 32 && CLASSES < CACHE_BINS, "every bin of cache_none is empty");
 _Static_assert((ROW_MOST + 3) / 4 <= BATCH_MOST, "a quarter of a row is no more than a batch");
 
 static uint64_t class_bytes(const struct cache_plan *plan, unsigned class)
@@ -88,6 +88,7 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	cache->granted = 0;
 	cache->victim = 1;
 	cache->denied = 0;
+	cache->lacking = 0;
 	cache->used = 1;
 	memset(cache->spare, 0, sizeof(cache->spare));
 	memset(cache->row, 0, sizeof(cache->row));

@@ -1,10 +1,11 @@
 /*
  * Cache: refill, overflow, flush. See cache.h for the picture.
  *
- * Half a bin's limit is fetched when it runs empty, 64 blocks at most. A quarter is given back when
- * it runs over, the oldest first, so that a thread whose need swings by up to three quarters of a
- * limit comes to rest. Each time the limit is doubled if that may be (bins.h); each 32nd time that
- * it may not, another bin's limit is halved, in turn, to make room.
+ * Where a bin runs empty, a block of the next class may serve; else half the bin's limit is fetched,
+ * 64 blocks at most. A quarter is given back when it runs over, the oldest first, so that a thread
+ * whose need swings by up to three quarters of a limit comes to rest. Each time the limit is doubled
+ * if that may be (bins.h); each 32nd time that it may not, another bin's limit is halved, in turn,
+ * to make room.
  */
 #include "cache.h"
 
@@ -17,6 +18,9 @@
 
 #define PATIENCE	32u
 #define PATIENCE_DEPOT	4u
+#define EVICTED		3u
+#define BORROWS_BELOW	16u	/* blocks of limit */
+#define BORROWS_BUT	4u	/* each 4th time, a bin is filled all the same */
 
 static char *base_of(const struct cache *cache)
 {
@@ -164,12 +168,15 @@ static void give_oldest(struct cache *cache, unsigned class, unsigned count)
 	(same ? give_to_owner : cache_give)(cache->arena, cache->plot, places, count);
 }
 
-/* Takes a chunk of another class than this (0 = of any) home; under the depot's lock. */
-static bool evict(struct acre *arena, struct plot *own, unsigned but)
+/*
+ * Takes up to `most` blocks of another class than this (0 = of any) home, a chunk of them at most;
+ * under the depot's lock.
+ */
+static bool evict(struct acre *arena, struct plot *own, unsigned but, unsigned most)
 {
 	void *blocks[DEPOT_CHUNK];
 	uint64_t places[DEPOT_CHUNK];
-	unsigned count = depot_evict(arena, but, blocks);
+	unsigned count = depot_evict(arena, but, blocks, most);
 
 	if (!count)
 		return false;
@@ -195,9 +202,12 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 		return 0;
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
 	drop_oldest(cache, class, parked);
-	/* What fills the depot may be nobody's need any more. */
+	/*
+	 * What fills the depot may be nobody's need any more. A few, since none of them has its
+	 * neighbours with it.
+	 */
 	if (!parked && ++arena->depot.denied % PATIENCE_DEPOT == 0)
-		evict(arena, cache->plot, class);
+		evict(arena, cache->plot, class, EVICTED);
 	lock_drop(&arena->depot.lock);
 	return parked;
 }
@@ -225,7 +235,7 @@ void cache_flush_depot(struct acre *arena)
 		return;
 	/* Even if it's empty: somebody may be taking home what was in it. */
 	lock_take(&arena->depot.lock);
-	while (evict(arena, NULL, 0))
+	while (evict(arena, NULL, 0, DEPOT_CHUNK))
 		;
 	lock_drop(&arena->depot.lock);
 }
@@ -285,38 +295,43 @@ static void widen(struct cache *cache, unsigned class)
 	bins_widen(cache, class);
 }
 
-void *cache_refill(struct cache *cache, unsigned class)
+/*
+ * A block of the next class, which is larger by an eighth at most; NULL if the cache has none. Where
+ * few are fetched at a time, that's cheaper than to fetch them. Not each time, since a borrowed
+ * block doesn't come back to this class: a bin in steady use would stay empty. And not for small
+ * ones, which realloc() may have made larger than needed already.
+ */
+static void *borrow(struct cache *cache, unsigned class)
 {
-	uint64_t places[BATCH_MOST];
+	unsigned limit = bin_limit(cache, class);
+
+	if (class < SMALL_CLASSES || !limit || limit >= BORROWS_BELOW ||
+	    ++cache->lacking % BORROWS_BUT == 0)
+		return NULL;
+	/* Behind the last class is an empty bin; buddies' classes have empty ones in between. */
+	return bin_pop(&cache->bins[class + 1]);
+}
+
+/* A block from the cache's plot, and up to `want` - 1 for the bin, which is empty. */
+static void *carve(struct cache *cache, unsigned class, unsigned want)
+{
 	struct plot *plot = cache->plot;
 	struct bin *bin = &cache->bins[class];
 	uint64_t size = cache->arena->plan.granules[class];
-	unsigned want, had;
-	entry *top;
+	entry *top = bin_top(bin);
+	uint64_t at = 0;
+	unsigned had;
+	void *block;
 
-	if (bin_count(cache, class))
-		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
-	widen(cache, class);
-	want = (bin_limit(cache, class) + 1) / 2;
-	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
-	if (fetch(cache, class, bin_limit(cache, class) ? want : 0)) {
-		void *block = bin_pop(bin);
-
-		if (!block)
-			written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
-		return block;
-	}
 	lock_take(&plot->lock);
 	plot_drain(cache->arena, plot);
-	had = plot_take_run(cache->arena, plot, size, want, places);
+	had = plot_take_run(cache->arena, plot, size, want, &at);
 	/*
 	 * The highest goes in first, so that the lowest is used first. Under the lock still, for
 	 * fork's sake: whoever holds it finds every block in a heap or in a cache.
 	 */
-	top = bin_top(bin);
 	for (unsigned i = had; i > 1; i--) {
-		void *block = payload_at(base_of(cache), places[i - 1]);
-
+		block = payload_at(base_of(cache), at + (i - 1) * size);
 		stamp(block, stamp_of(tag_face(tag_of(block)), TAG_CACHED));
 		atomic_store_explicit(++top, block, memory_order_relaxed);
 	}
@@ -325,9 +340,31 @@ void *cache_refill(struct cache *cache, unsigned class)
 	lock_drop(&plot->lock);
 	if (!had)
 		return NULL;
-	tag_set_state(tag_at(base_of(cache), places[0]), TAG_LIVE);
-	SHADOW_SHOW(payload_at(base_of(cache), places[0]), payload_bytes(size));
-	return payload_at(base_of(cache), places[0]);
+	block = payload_at(base_of(cache), at);
+	tag_set_state(tag_of(block), TAG_LIVE);
+	SHADOW_SHOW(block, payload_bytes(size));
+	return block;
+}
+
+void *cache_refill(struct cache *cache, unsigned class)
+{
+	unsigned want;
+	void *block;
+
+	if (bin_count(cache, class))
+		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
+	block = borrow(cache, class);
+	if (block)
+		return block;
+	widen(cache, class);
+	want = (bin_limit(cache, class) + 1) / 2;
+	want = want < 1 ? 1 : want > BATCH_MOST ? BATCH_MOST : want;
+	if (!fetch(cache, class, bin_limit(cache, class) ? want : 0))
+		return carve(cache, class, want);
+	block = bin_pop(&cache->bins[class]);
+	if (!block)
+		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
+	return block;
 }
 
 bool cache_keep(struct cache *cache, void *block, unsigned class)
@@ -359,7 +396,7 @@ void cache_leave(struct cache *cache)
 		park(cache, c, bin_count(cache, c));
 	cache_flush(cache);
 	lock_take(&arena->depot.lock);
-	while (depot_over(arena) && evict(arena, NULL, 0))
+	while (depot_over(arena) && evict(arena, NULL, 0, DEPOT_CHUNK))
 		;
 	lock_drop(&arena->depot.lock);
 }

@@ -184,7 +184,7 @@ unsigned depot_get(struct acre *arena, unsigned class, void **blocks, unsigned m
 	return done;
 }
 
-unsigned depot_evict(struct acre *arena, unsigned but, void **blocks)
+unsigned depot_evict(struct acre *arena, unsigned but, void **blocks, unsigned most)
 {
 	struct depot *depot = &arena->depot;
 
@@ -194,8 +194,7 @@ unsigned depot_evict(struct acre *arena, unsigned but, void **blocks)
 		if (class == but || !depot_has(arena, class))
 			continue;
 		depot->victim = (uint16_t)class;
-		return depot_get(arena, class, blocks,
-				 chunk_at(arena, top_of(arena, class))->count);
+		return depot_get(arena, class, blocks, most);
 	}
 	return 0;
 }

@@ -11,8 +11,8 @@
  *	               +-------------------+     +-------------------+
  *
  * Chunks lie in an array of the arena's own, touched as far as it was ever in use. What the depot
- * may hold is bounded by the array and in bytes: three eighths of cache_bytes for each thread with a
- * cache, which takes its share along when it goes. No request is refused for what lies here:
+ * may hold is bounded by the array and in bytes: a share for each thread with a cache, which takes it
+ * along when it goes. No request is refused for what lies here:
  * supply_reclaim() empties the depot before, as do acre_flush() and acre_trim(). Blocks in it have
  * the state and the stamp of cached ones.
  *
@@ -78,10 +78,10 @@ bool depot_has(const struct acre *arena, unsigned class);
 unsigned depot_get(struct acre *arena, unsigned class, void **blocks, unsigned most);
 
 /*
- * Takes a chunk of another class than this (0 = of any), each in turn, to make room: up to
- * DEPOT_CHUNK blocks; 0 if there's none.
+ * Takes up to `most` blocks of another class than this (0 = of any), each in turn, to make room; the
+ * number had.
  */
-unsigned depot_evict(struct acre *arena, unsigned but, void **blocks);
+unsigned depot_evict(struct acre *arena, unsigned but, void **blocks, unsigned most);
 
 /* The number of faults, under the lock; a line for each. */
 int depot_check(struct acre *arena);

@@ -86,7 +86,7 @@ void dirt_mark(struct acre *arena, uint64_t at, uint64_t size)
 	uint64_t last = at + size + FREE_HEAD;
 
 	if (arena->dirt)
-		set_bits(arena, arena->dirt, at / arena->page, last / arena->page + 1);
+		set_bits(arena, arena->dirt, at >> arena->page_log, (last >> arena->page_log) + 1);
 }
 
 void dirt_mark_tags(struct acre *arena, uint64_t from, uint64_t to)

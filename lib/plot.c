@@ -269,44 +269,31 @@ uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, ui
 	return at;
 }
 
-/* Up to count blocks from lease number i, which has one; the number had. */
-static unsigned take_from(struct acre *arena, struct plot *plot, unsigned i, uint64_t size,
-			  unsigned count, uint64_t *places)
+unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
+		       uint64_t *first)
 {
 	char *base = arena_base(arena);
-	struct heap *heap = &plot_lease(arena, plot, i)->heap;
-	unsigned had = 0;
-	uint64_t at;
+	unsigned i = lease_with(plot, 0, size);
+	struct heap *heap;
+	uint64_t at, end;
+	unsigned had;
 
-	while (had < count && (at = heap_find(base, heap, size))) {
-		uint64_t end = at + tag_size(tag_at(base, at));
-		unsigned n = heap_take_run(base, heap, at, size, count - had, TAG_CACHED);
-
-		dirt_mark(arena, at, n * size);
-		if (arena->policy == FIT_BUDDY)
-			dirt_mark_tags(arena, at + n * size, end);
-		for (; n; n--, at += size)
-			places[had++] = at;
+	if (i == plot->leases) {
+		if (!extend(arena, plot, size))
+			return 0;
+		i = lease_with(plot, 0, size);
 	}
+	heap = &plot_lease(arena, plot, i)->heap;
+	at = heap_find(base, heap, size);
+	if (!at)
+		return 0;
+	end = at + tag_size(tag_at(base, at));
+	had = heap_take_run(base, heap, at, size, count, TAG_CACHED);
+	dirt_mark(arena, at, had * size);
+	if (arena->policy == FIT_BUDDY)
+		dirt_mark_tags(arena, at + had * size, end);
 	account(arena, plot, i, (int64_t)(had * size), had);
-	return had;
-}
-
-unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
-		       uint64_t *places)
-{
-	unsigned had = 0;
-
-	for (unsigned i = 0; had < count;) {
-		i = lease_with(plot, i, size);
-		if (i < plot->leases)
-			had += take_from(arena, plot, i, size, count - had, places + had);
-		/* Another lease is for the block that's needed, not for those to spare. */
-		else if (had || !extend(arena, plot, size))
-			break;
-		else
-			i = 0;
-	}
+	*first = at;
 	return had;
 }
 

@@ -132,9 +132,12 @@ uint64_t plot_take(struct acre *arena, struct plot *plot, uint64_t size, uint64_
 /* As plot_take(), with another lease where that's needed. */
 uint64_t plot_take_more(struct acre *arena, struct plot *plot, uint64_t size, uint64_t alignment);
 
-/* Up to count blocks for the cache, in address order; the number had. */
+/*
+ * Up to count blocks for the cache, side by side from *first on, out of one free block: where these
+ * are small, more calls cost no more in all, and none takes long. The number had.
+ */
 unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, unsigned count,
-		       uint64_t *places);
+		       uint64_t *first);
 
 /* Cached blocks of this plot are free again: count places, at most BATCH_MOST, sorted here. */
 void plot_give(struct acre *arena, struct plot *plot, uint64_t *places, unsigned count);

@@ -158,6 +158,54 @@ START_TEST(a_class_used_late_is_cached)
 }
 END_TEST
 
+/*
+ * A block of the next class serves where a bin is empty, by an eighth larger at most, and it may be
+ * given back by the size that was asked for. But the bin isn't left empty for good.
+ */
+START_TEST(an_empty_bin_borrows)
+{
+	struct acre *arena = new_arena(64 * MIB, NULL);
+	void *blocks[8];
+
+	for (unsigned class = SMALL_CLASSES; class + 1 < CLASSES; class++) {
+		size_t size = payload_bytes(class_granules(class));
+		size_t next = payload_bytes(class_granules(class + 1));
+		unsigned borrowed = 0, own = 0;
+		struct cache *cache;
+
+		acre_free(arena, acre_malloc(arena, size));
+		acre_flush(arena);
+		cache_reset(own_cache(arena));
+		/* Both classes have a bin; this one's is empty, the next one's isn't. */
+		acre_free(arena, acre_malloc(arena, size));
+		for (size_t i = 0; i < COUNT_OF(blocks); i++)
+			blocks[i] = acre_malloc(arena, next);
+		cache = own_cache(arena);
+		keep_newest(cache, class, 0);
+		for (size_t i = 0; i < COUNT_OF(blocks); i++)
+			acre_free(arena, blocks[i]);
+		for (size_t i = 0; i < COUNT_OF(blocks) && bin_count(cache, class + 1); i++) {
+			size_t usable;
+
+			keep_newest(cache, class, 0);
+			blocks[0] = acre_malloc(arena, size);
+			usable = acre_usable_size(arena, blocks[0]);
+			must(usable == size || usable == next, "%zu for %zu", usable, size);
+			must(usable == size || 8 * (usable + TAG_BYTES) <= 9 * (size + TAG_BYTES),
+			     "%zu for %zu", usable, size);
+			borrowed += usable == next;
+			own += usable == size;
+			acre_free_sized(arena, blocks[0], size);
+		}
+		must(own, "class %u is never filled", class);
+		must(borrowed || 8 * (next + TAG_BYTES) > 9 * (size + TAG_BYTES),
+		     "class %u never borrows", class);
+	}
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cache");
@@ -167,6 +215,7 @@ int main(void)
 	tcase_add_test(cases, rows_are_exchanged_under_the_lock);
 	tcase_add_test(cases, a_send_takes_the_post_in);
 	tcase_add_loop_test(cases, a_class_used_late_is_cached, 0, 2);
+	tcase_add_test(cases, an_empty_bin_borrows);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -70,7 +70,7 @@ START_TEST(what_goes_in_comes_out)
 		ck_assert_uint_eq(depot_blocks(arena), inside);
 		ck_assert_uint_eq(depot_has(arena, CLASS), inside > 0);
 	}
-	while ((had = depot_evict(arena, 0, out)))
+	while ((had = depot_evict(arena, 0, out, DEPOT_CHUNK)))
 		inside -= had;
 	ck_assert_uint_eq(inside, 0);
 	ck_assert_uint_eq(atomic_load(&arena->depot.bytes), 0);
@@ -94,14 +94,14 @@ START_TEST(classes_give_way_in_turn)
 			ck_assert_uint_eq(depot_put(arena, class, &block, 1), 1);
 		}
 	for (unsigned n = 0; n < 9; n++) {
-		ck_assert_uint_eq(depot_evict(arena, 4, out), DEPOT_CHUNK);
+		ck_assert_uint_eq(depot_evict(arena, 4, out, DEPOT_CHUNK), DEPOT_CHUNK);
 		ck_assert_uint_eq(((char *)out[0] - bytes) / 50 + 1, n % 3 + 1);
 	}
-	ck_assert_uint_eq(depot_evict(arena, 4, out), 0);
+	ck_assert_uint_eq(depot_evict(arena, 4, out, DEPOT_CHUNK), 0);
 	ck_assert_uint_eq(depot_blocks(arena), 3 * DEPOT_CHUNK);
 	for (unsigned n = 0; n < 3; n++)
-		ck_assert_uint_eq(depot_evict(arena, 0, out), DEPOT_CHUNK);
-	ck_assert_uint_eq(depot_evict(arena, 0, out), 0);
+		ck_assert_uint_eq(depot_evict(arena, 0, out, DEPOT_CHUNK), DEPOT_CHUNK);
+	ck_assert_uint_eq(depot_evict(arena, 0, out, DEPOT_CHUNK), 0);
 	depot_threads(arena, -1);
 	end_arena(arena);
 }
@@ -127,9 +127,9 @@ START_TEST(it_is_bounded)
 	depot_threads(arena, -1);
 	ck_assert(depot_over(arena));
 	while (depot_over(arena))
-		ck_assert_uint_gt(depot_evict(arena, 0, blocks), 0);
+		ck_assert_uint_gt(depot_evict(arena, 0, blocks, DEPOT_CHUNK), 0);
 	ck_assert_uint_gt(depot_blocks(arena), 0);
-	while (depot_evict(arena, 0, blocks))
+	while (depot_evict(arena, 0, blocks, DEPOT_CHUNK))
 		;
 	depot_threads(arena, -1);
 	end_arena(arena);
@@ -139,7 +139,7 @@ START_TEST(it_is_bounded)
 	for (put = 0; (n = depot_put(arena, 1, blocks, COUNT_OF(blocks))); put += n)
 		;
 	ck_assert_uint_eq(put, 16 * DEPOT_CHUNK);
-	while (depot_evict(arena, 0, blocks))
+	while (depot_evict(arena, 0, blocks, DEPOT_CHUNK))
 		;
 	depot_threads(arena, -1);
 	end_arena(arena);
