@@ -332,7 +332,6 @@ static void *carve(struct cache *cache, unsigned class, unsigned want)
 	 */
 	for (unsigned i = had; i > 1; i--) {
 		block = payload_at(base_of(cache), at + (i - 1) * size);
-		stamp(block, stamp_of(tag_face(tag_of(block)), TAG_CACHED));
 		atomic_store_explicit(++top, block, memory_order_relaxed);
 	}
 	/* Release: as in bin_push(). */
@@ -367,19 +366,29 @@ void *cache_refill(struct cache *cache, unsigned class)
 	return block;
 }
 
+/* Of a bin that's full, a quarter goes to the depot, or home. */
+static void make_room(struct cache *cache, unsigned class)
+{
+	unsigned limit = bin_limit(cache, class);
+	unsigned count = (limit + 3) / 4;
+
+	/* Where a bin has room for one alone, the block that comes may as well go home itself. */
+	if (park(cache, class, count) || limit < 2)
+		return;
+	lock_take(&cache->plot->lock);
+	give_oldest(cache, class, count);
+	plot_drain(cache->arena, cache->plot);
+	lock_drop(&cache->plot->lock);
+}
+
 bool cache_keep(struct cache *cache, void *block, unsigned class)
 {
 	struct bin *bin = &cache->bins[class];
 
 	if (bin_top(bin) == bin->limit)
 		widen(cache, class);
-	if (bin_top(bin) == bin->limit && bin_limit(cache, class) > 1 &&
-	    !park(cache, class, (bin_limit(cache, class) + 3) / 4)) {
-		lock_take(&cache->plot->lock);
-		give_oldest(cache, class, (bin_limit(cache, class) + 3) / 4);
-		plot_drain(cache->arena, cache->plot);
-		lock_drop(&cache->plot->lock);
-	}
+	if (bin_top(bin) == bin->limit)
+		make_room(cache, class);
 	if (bin_top(bin) == bin->limit)
 		return false;
 	bin_mark(block, tag_face(tag_of(block)));

@@ -194,20 +194,18 @@ void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint6
 	heap->blocks++;
 }
 
-unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-		       enum tag_state state)
+unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count)
 {
 	uint64_t total = tag_size(tag_at(base, at));
 	uint64_t fits = 1;
 
 	if (heap_is_buddy(heap))
-		return buddy_take_run(base, heap, at, size, count, state);
+		return buddy_take_run(base, heap, at, size, count);
 	/* Many holes have room for one. */
 	if (total >= 2 * size)
 		fits = count * size <= total ? count : total / size;
 	cut_free(base, heap, at, at + fits * size);
-	for (uint64_t i = 0; i < fits; i++)
-		tag_write(base, at + i * size, size, state, heap->plot, heap->key, false);
+	tag_write_cached(base, at, size, fits, heap->plot, heap->key);
 	fit_took(&heap->fit, at + fits * size);
 	heap->used += fits * size;
 	heap->blocks += fits;

@@ -75,10 +75,9 @@ void heap_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint6
 
 /*
  * Takes up to count blocks of size granules, side by side, from the low end of the free block at
- * `at`; their places follow each other. Returns how many: at least one.
+ * `at`; they are cached ones, with their stamps. Returns how many: at least one.
  */
-unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-		       enum tag_state state);
+unsigned heap_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);
 
 /*
  * Frees the granules [at, at + size), which are count whole neighbouring blocks, and merges them

@@ -109,15 +109,13 @@ void buddy_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint
 	heap->blocks++;
 }
 
-unsigned buddy_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-			enum tag_state state)
+unsigned buddy_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count)
 {
 	uint64_t total = tag_size(tag_at(base, at));
 	uint64_t fits = count * size <= total ? count : total / size;
 
 	pull_free(base, heap, at, total);
-	for (uint64_t i = 0; i < fits; i++)
-		tag_write(base, at + i * size, size, state, heap->plot, heap->key, false);
+	tag_write_cached(base, at, size, fits, heap->plot, heap->key);
 	cut_up(base, heap, at + fits * size, at + total);
 	heap->used += fits * size;
 	heap->blocks += fits;

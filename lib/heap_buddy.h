@@ -41,8 +41,7 @@ bool buddy_find_aligned(char *base, const struct heap *heap, uint64_t size, uint
 /* Halves the block at `at` down to the one at `place`, which lies at a multiple of its size. */
 void buddy_take(char *base, struct heap *heap, uint64_t at, uint64_t place, uint64_t size,
 		enum tag_state state);
-unsigned buddy_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count,
-			enum tag_state state);
+unsigned buddy_take_run(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);
 
 /* One block after the other: their tags still say how large each is. */
 void buddy_give(char *base, struct heap *heap, uint64_t at, uint64_t size, unsigned count);

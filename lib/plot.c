@@ -288,7 +288,7 @@ unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, uns
 	if (!at)
 		return 0;
 	end = at + tag_size(tag_at(base, at));
-	had = heap_take_run(base, heap, at, size, count, TAG_CACHED);
+	had = heap_take_run(base, heap, at, size, count);
 	dirt_mark(arena, at, had * size);
 	if (arena->policy == FIT_BUDDY)
 		dirt_mark_tags(arena, at + had * size, end);

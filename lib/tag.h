@@ -287,6 +287,19 @@ static inline uint32_t stamp_of(uint32_t face, enum tag_state state)
 	return face_turned(face, state, TAG_LIVE);
 }
 
+/* Tags and stamps of count cached blocks of this size, side by side from `at` on. */
+static inline void tag_write_cached(char *base, uint64_t at, uint64_t granules, uint64_t count,
+				    uint32_t plot, uint32_t key)
+{
+	for (; count; count--, at += granules) {
+		uint32_t face = face_of(at, granules, TAG_CACHED, plot, key);
+
+		tag_set_face(tag_at(base, at), face);
+		tag_set_span(tag_at(base, at), (uint32_t)granules << 1);
+		stamp(payload_at(base, at), stamp_of(face, TAG_CACHED));
+	}
+}
+
 /* No stamp, nor a link: zero, as in a page that nobody has held (dirt.h). */
 UNSHADOWED static inline void unstamp(void *payload)
 {

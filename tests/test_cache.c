@@ -206,6 +206,26 @@ START_TEST(an_empty_bin_borrows)
 }
 END_TEST
 
+/* A bin that has room for one block alone parks it in the depot when another one comes. */
+START_TEST(a_bin_of_one_parks_it)
+{
+	struct acre *arena = new_arena(64 * MIB, NULL);
+	size_t size = payload_bytes(class_granules(CLASSES - 1));
+	void *blocks[4];
+
+	arena->plan.most[CLASSES - 1] = 1;
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		blocks[i] = acre_malloc(arena, size);
+	for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+		acre_free(arena, blocks[i]);
+		ck_assert_uint_eq(bin_count(own_cache(arena), CLASSES - 1), 1);
+		ck_assert_uint_eq(depot_count(arena), i);
+	}
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cache");
@@ -216,6 +236,7 @@ int main(void)
 	tcase_add_test(cases, a_send_takes_the_post_in);
 	tcase_add_loop_test(cases, a_class_used_late_is_cached, 0, 2);
 	tcase_add_test(cases, an_empty_bin_borrows);
+	tcase_add_test(cases, a_bin_of_one_parks_it);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

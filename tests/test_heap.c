@@ -174,12 +174,12 @@ START_TEST(runs_follow_each_other)
 	case_of(_i);
 	make_heap(50);
 	at = heap_find(base, &heap, 4);
-	ck_assert_uint_eq(heap_take_run(base, &heap, at, 4, 5, TAG_CACHED), 5);
+	ck_assert_uint_eq(heap_take_run(base, &heap, at, 4, 5), 5);
 	sound();
 	for (unsigned i = 0; i < 5; i++)
 		ck_assert(tag_state(tag_at(base, at + i * 4)) == TAG_CACHED);
 	/* As many as there's room for, the last one to the very end. */
-	ck_assert_uint_eq(heap_take_run(base, &heap, at + 20, 6, 9, TAG_CACHED), 5);
+	ck_assert_uint_eq(heap_take_run(base, &heap, at + 20, 6, 9), 5);
 	sound();
 	ck_assert(heap.used == 50 && heap.blocks == 10);
 	for (unsigned i = 1; i < 5; i++)

@@ -148,7 +148,7 @@ START_TEST(runs)
 
 	make_heap(3, 50);
 	at = heap_find(base, &heap, 8);
-	ck_assert_uint_eq(heap_take_run(base, &heap, at, 2, 3, TAG_CACHED), 3);
+	ck_assert_uint_eq(heap_take_run(base, &heap, at, 2, 3), 3);
 	must(heap_check(base, &heap) == 0, "three of them");
 	ck_assert(at == ORIGIN + 8 && free_block_at(at + 6, 2));
 	for (unsigned i = 0; i < 3; i++)
@@ -156,7 +156,7 @@ START_TEST(runs)
 	heap_give(base, &heap, at, 6, 3);
 	must(heap_check(base, &heap) == 0, "given back");
 	ck_assert(free_block_at(at, 8) && heap_empty(&heap));
-	ck_assert_uint_eq(heap_take_run(base, &heap, ORIGIN + 16, 4, 9, TAG_CACHED), 4);
+	ck_assert_uint_eq(heap_take_run(base, &heap, ORIGIN + 16, 4, 9), 4);
 	must(heap_check(base, &heap) == 0, "to the end of the block");
 	free(base);
 }
