@@ -25,7 +25,6 @@ struct cache cache_none = {
 };
 
 _Static_assert(CACHE_BINS == 4 * 32 && CLASSES < CACHE_BINS, "every bin of cache_none is empty");
-_Static_assert((ROW_MOST + 3) / 4 <= BATCH_MOST, "a quarter of a row is no more than a batch");
 
 static uint64_t class_bytes(const struct cache_plan *plan, unsigned class)
 {

@@ -2,10 +2,10 @@
  * Cache: refill, overflow, flush. See cache.h for the picture.
  *
  * Where a bin runs empty, a block of the next class may serve; else half the bin's limit is fetched,
- * 64 blocks at most. A quarter is given back when it runs over, the oldest first, so that a thread
- * whose need swings by up to three quarters of a limit comes to rest. Each time the limit is doubled
- * if that may be (bins.h); each 32nd time that it may not, another bin's limit is halved, in turn,
- * to make room.
+ * 64 blocks at most. When it runs over, a quarter goes to the depot, so that a thread whose need
+ * swings by up to three quarters of a limit comes to rest; or half goes home. The oldest go first.
+ * Each time the limit is doubled if that may be (bins.h); each 32nd time that it may not, another
+ * bin's limit is halved, in turn, to make room.
  */
 #include "cache.h"
 
@@ -366,17 +366,20 @@ void *cache_refill(struct cache *cache, unsigned class)
 	return block;
 }
 
-/* Of a bin that's full, a quarter goes to the depot, or home. */
+/*
+ * Of a bin that's full, a quarter goes to the depot; where that is full too, half goes home, which
+ * costs less for each the more there are.
+ */
 static void make_room(struct cache *cache, unsigned class)
 {
 	unsigned limit = bin_limit(cache, class);
-	unsigned count = (limit + 3) / 4;
+	unsigned half = (limit + 1) / 2;
 
 	/* Where a bin has room for one alone, the block that comes may as well go home itself. */
-	if (park(cache, class, count) || limit < 2)
+	if (park(cache, class, (limit + 3) / 4) || limit < 2)
 		return;
 	lock_take(&cache->plot->lock);
-	give_oldest(cache, class, count);
+	give_oldest(cache, class, half < BATCH_MOST ? half : BATCH_MOST);
 	plot_drain(cache->arena, cache->plot);
 	lock_drop(&cache->plot->lock);
 }
