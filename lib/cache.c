@@ -17,7 +17,7 @@
 #include "report.h"
 
 #define PATIENCE	32u
-#define PATIENCE_DEPOT	4u
+#define PATIENCE_DEPOT	8u
 #define EVICTED		3u
 #define BORROWS_BELOW	16u	/* blocks of limit */
 #define BORROWS_BUT	4u	/* each 4th time, a bin is filled all the same */
@@ -201,13 +201,15 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 	if (!count || !arena->depot.chunks || !lock_try(&arena->depot.lock))
 		return 0;
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
-	drop_oldest(cache, class, parked);
 	/*
 	 * What fills the depot may be nobody's need any more. A few, since none of them has its
-	 * neighbours with it.
+	 * neighbours with it, in exchange for as many.
 	 */
-	if (!parked && ++arena->depot.denied % PATIENCE_DEPOT == 0)
-		evict(arena, cache->plot, class, EVICTED);
+	if (!parked && ++arena->depot.denied % PATIENCE_DEPOT == 0 &&
+	    evict(arena, cache->plot, class, EVICTED))
+		parked = depot_put(arena, class, oldest_of(cache, class),
+				   count < EVICTED ? count : EVICTED);
+	drop_oldest(cache, class, parked);
 	lock_drop(&arena->depot.lock);
 	return parked;
 }
