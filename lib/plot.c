@@ -278,15 +278,12 @@ unsigned plot_take_run(struct acre *arena, struct plot *plot, uint64_t size, uns
 	uint64_t at, end;
 	unsigned had;
 
-	if (i == plot->leases) {
-		if (!extend(arena, plot, size))
-			return 0;
+	if (i == plot->leases && extend(arena, plot, size))
 		i = lease_with(plot, 0, size);
-	}
+	if (i == plot->leases)
+		return 0;
 	heap = &plot_lease(arena, plot, i)->heap;
 	at = heap_find(base, heap, size);
-	if (!at)
-		return 0;
 	end = at + tag_size(tag_at(base, at));
 	had = heap_take_run(base, heap, at, size, count);
 	dirt_mark(arena, at, had * size);
