@@ -41,11 +41,12 @@ bool commons_commit(struct acre *arena, uint64_t place)
 	size_t last = round_up((arena->commons.end + 1) * GRANULE, page);
 	size_t step = had / 4;
 
+	/* The end may have come down since, below what's committed. */
+	need = need < last ? need : last;
 	if (need <= had)
 		return true;
 	step = step < COMMIT_LEAST ? COMMIT_LEAST : step > COMMIT_MOST ? COMMIT_MOST : step;
 	step = round_up(had + step, page);
-	need = need < last ? need : last;
 	step = step < need ? need : step < last ? step : last;
 	/*
 	 * In steps, so that there are few; where the OS refuses that much, what's needed will do.

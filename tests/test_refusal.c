@@ -362,6 +362,54 @@ START_TEST(starving_together_and_recovering)
 }
 END_TEST
 
+static void *join_and_wait(void *argument)
+{
+	struct sleeper *sleeper = argument;
+
+	acre_free(sleeper->arena, acre_malloc(sleeper->arena, 8));
+	sem_post(&sleeper->full);
+	await(&sleeper->wake);
+	return NULL;
+}
+
+/*
+ * A plot that's made when all of the arena was accessible takes the end of the commons away: a block
+ * there may still grow into the free one before it.
+ */
+START_TEST(a_slide_below_a_new_plot)
+{
+	struct sleeper sleeper = { .arena = new_arena(MIB + 4 * KIB, NULL) };
+	struct acre *arena = sleeper.arena;
+	void *most = acre_malloc(arena, stats_of(arena).largest_free - 8 * KIB);
+	char *low, *high;
+	pthread_t thread;
+	size_t part, usable;
+
+	ck_assert_ptr_nonnull(most);
+	acre_free(arena, most);
+	acre_flush(arena);
+	sem_init(&sleeper.full, 0, 0);
+	sem_init(&sleeper.wake, 0, 0);
+	thread = start(join_and_wait, &sleeper);
+	await(&sleeper.full);
+	part = stats_of(arena).largest_free / 10;
+	low = acre_malloc(arena, 6 * part);
+	high = acre_malloc(arena, 2 * part);
+	ck_assert(low && high && low < high);
+	usable = acre_usable_size(arena, low);
+	acre_free(arena, low);
+	fill(high, 2 * part, 7);
+	high = acre_realloc(arena, high, usable + 4 * KIB);
+	ck_assert_ptr_nonnull(high);
+	ck_assert(holds(high, 2 * part, 7));
+	acre_free(arena, high);
+	sem_post(&sleeper.wake);
+	finish(thread);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("refusal");
@@ -370,6 +418,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, holes_in_a_sleeping_threads_land, 0, COUNT_OF(holes));
 	tcase_add_loop_test(cases, no_refusal_while_a_free_block_fits, 0, 4);
+	tcase_add_test(cases, a_slide_below_a_new_plot);
 	tcase_add_loop_test(cases, starving_together_and_recovering, 0, 2);
 	suite_add_tcase(suite, cases);
 
