@@ -87,11 +87,11 @@ void cache_init(struct cache *cache, struct acre *arena, struct plot *plot)
 	cache->granted = 0;
 	cache->victim = 1;
 	cache->denied = 0;
-	cache->lacking = 0;
 	cache->used = 1;
 	memset(cache->spare, 0, sizeof(cache->spare));
 	memset(cache->row, 0, sizeof(cache->row));
 	memset(cache->row_size, 0, sizeof(cache->row_size));
+	memset(cache->lacking, 0, sizeof(cache->lacking));
 	atomic_store_explicit(cache->entries, NO_BLOCK, memory_order_relaxed);
 	for (unsigned c = 0; c < CACHE_BINS; c++) {
 		atomic_store_explicit(&cache->bins[c].top, cache->entries, memory_order_relaxed);

@@ -119,6 +119,15 @@ static _Noreturn void written_to(const struct acre *arena, const void *block)
 				 "it was freed twice, by two threads");
 }
 
+/* What bin_pop() refuses though it's there isn't as it was freed. */
+static void expect_empty(struct cache *cache, unsigned class)
+{
+	unsigned count = bin_count(cache, class);
+
+	if (count)
+		written_to(cache->arena, bin_block(cache, class, count));
+}
+
 /*
  * Cached blocks, at most BATCH_MOST, become places to give back: if they're as they were freed.
  * Whether one owner has them all.
@@ -203,10 +212,10 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
 	/*
 	 * What fills the depot may be nobody's need any more. A few, since none of them has its
-	 * neighbours with it, in exchange for as many.
+	 * neighbours with it, in exchange for as many; a chunk, where it's those that are short.
 	 */
 	if (!parked && ++arena->depot.denied % PATIENCE_DEPOT == 0 &&
-	    evict(arena, cache->plot, class, EVICTED))
+	    evict(arena, cache->plot, class, depot_crowded(arena) ? DEPOT_CHUNK : EVICTED))
 		parked = depot_put(arena, class, oldest_of(cache, class),
 				   count < EVICTED ? count : EVICTED);
 	drop_oldest(cache, class, parked);
@@ -306,12 +315,16 @@ static void widen(struct cache *cache, unsigned class)
 static void *borrow(struct cache *cache, unsigned class)
 {
 	unsigned limit = bin_limit(cache, class);
+	void *block;
 
 	if (class < SMALL_CLASSES || !limit || limit >= BORROWS_BELOW ||
-	    ++cache->lacking % BORROWS_BUT == 0)
+	    ++cache->lacking[class - SMALL_CLASSES] % BORROWS_BUT == 0)
 		return NULL;
 	/* Behind the last class is an empty bin; buddies' classes have empty ones in between. */
-	return bin_pop(&cache->bins[class + 1]);
+	block = bin_pop(&cache->bins[class + 1]);
+	if (!block && class + 1 < CLASSES)
+		expect_empty(cache, class + 1);
+	return block;
 }
 
 /* A block from the cache's plot, and up to `want` - 1 for the bin, which is empty. */
@@ -352,8 +365,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 	unsigned want;
 	void *block;
 
-	if (bin_count(cache, class))
-		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
+	expect_empty(cache, class);
 	block = borrow(cache, class);
 	if (block)
 		return block;
@@ -364,7 +376,7 @@ void *cache_refill(struct cache *cache, unsigned class)
 		return carve(cache, class, want);
 	block = bin_pop(&cache->bins[class]);
 	if (!block)
-		written_to(cache->arena, bin_block(cache, class, bin_count(cache, class)));
+		expect_empty(cache, class);
 	return block;
 }
 

@@ -58,11 +58,11 @@ struct cache {
 	size_t granted;			/* sum of the limits, bytes */
 	unsigned victim;		/* the class whose limit is cut next */
 	unsigned denied;		/* how often a bin was to grow, and couldn't */
-	unsigned lacking;		/* how often one was empty for which another may serve */
 	uint16_t used;			/* entries in rows so far */
 	uint16_t spare[ROW_SIZES];	/* the first row of each size that isn't in use; 0 = none */
 	uint16_t row[CLASSES];		/* of each class; 0 = none */
 	uint8_t row_size[CLASSES];	/* ROW_LEAST << this are the blocks that it can hold */
+	uint8_t lacking[CLASSES - SMALL_CLASSES]; /* how often each could borrow */
 	entry entries[];		/* the rows; the first entry is the empty row's */
 };
 
@@ -260,8 +260,19 @@ void cache_reset(struct cache *cache);
 /* The fast path of free looks at as much of the arena as is accessible now. */
 void cache_reach(struct cache *cache, const struct acre *arena);
 
-/* Takes a block of this class, which bin_pop() didn't have: refills the bin. NULL if full. */
+/*
+ * Takes a block of this class, which bin_pop() didn't have: refills the bin. NULL if neither the
+ * depot nor the plot has any, and the commons have no lease.
+ */
 void *cache_refill(struct cache *cache, unsigned class);
+
+/* Takes a block of this class from its bin, or from where the bin is filled. NULL as above. */
+static inline void *cache_obtain(struct cache *cache, unsigned class)
+{
+	void *block = bin_pop(&cache->bins[class]);
+
+	return block ? block : cache_refill(cache, class);
+}
 
 /* Puts a verified block of just the class's size; false if the cache can't hold it. */
 bool cache_keep(struct cache *cache, void *block, unsigned class);

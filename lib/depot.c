@@ -8,7 +8,7 @@
 #include "arena.h"
 #include "report.h"
 
-#define CHUNKS_MOST	1024u	/* 128 KiB, if all are in use */
+#define CHUNKS_MOST	2048u	/* 256 KiB, if all are in use */
 
 struct chunk {
 	uint16_t below;		/* the next chunk of the class, or the next spare one; 0 = none */
@@ -107,6 +107,11 @@ static bool has_room(struct acre *arena, unsigned class, unsigned count)
 	size_t bytes = atomic_load_explicit(&arena->depot.bytes, memory_order_relaxed);
 
 	return bytes + count * payload_bytes(arena->plan.granules[class]) <= bytes_now(arena);
+}
+
+bool depot_crowded(const struct acre *arena)
+{
+	return !arena->depot.spare && arena->depot.chunks_used == arena->depot.chunks_most;
 }
 
 /* An empty chunk on top of a class; NULL if all are in use. */

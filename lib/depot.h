@@ -68,6 +68,9 @@ bool depot_stirs(struct acre *arena);
 /* Whether it holds more than it may. */
 bool depot_over(const struct acre *arena);
 
+/* Whether all chunks are in use: so many blocks are small that there's no room for further ones. */
+bool depot_crowded(const struct acre *arena);
+
 /* Puts up to count blocks of a class in, from the first on; the number that found room. */
 unsigned depot_put(struct acre *arena, unsigned class, void *const *blocks, unsigned count);
 

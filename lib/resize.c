@@ -127,9 +127,12 @@ static void *move_small(struct acre *arena, struct cache *cache, uint64_t at, ui
 	uint64_t roomy = resize_roomy(had, granules);
 	void *fresh = NULL;
 
-	/* A buddy has room already, or would have as much again. */
+	/*
+	 * A buddy has room already, or would have as much again. And nothing is reclaimed for what
+	 * wasn't asked for.
+	 */
 	if (roomy > granules && cache->plot && arena->policy != FIT_BUDDY)
-		fresh = supply(arena, cache, payload_bytes(roomy), 0, false);
+		fresh = cache_obtain(cache, (unsigned)roomy);
 	if (!fresh)
 		fresh = supply(arena, cache, size, 0, false);
 	if (fresh)

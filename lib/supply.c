@@ -94,10 +94,8 @@ static void *finish(struct acre *arena, uint64_t at, bool zero)
 
 static void *from_bin(struct cache *cache, unsigned class, size_t size, bool zero)
 {
-	void *block = bin_pop(&cache->bins[class]);
+	void *block = cache_obtain(cache, class);
 
-	if (!block)
-		block = cache_refill(cache, class);
 	if (block && zero)
 		memset(block, 0, size);
 	return block;

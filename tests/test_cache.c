@@ -226,6 +226,37 @@ START_TEST(a_bin_of_one_parks_it)
 }
 END_TEST
 
+/* Blocks of other classes make way in the depot: a few, or a chunk where all chunks are in use. */
+START_TEST(the_depot_gives_way)
+{
+	struct acre *arena = new_arena(256 * MIB, NULL);
+	size_t size = payload_bytes(_i ? 2 : 60);
+	static void *blocks[60000];
+	struct cache *cache;
+	size_t before;
+
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		blocks[i] = acre_malloc(arena, size);
+	for (size_t i = 0; i < COUNT_OF(blocks); i++)
+		acre_free(arena, blocks[i]);
+	ck_assert_int_eq(depot_crowded(arena), _i);
+	acre_free(arena, acre_malloc(arena, payload_bytes(30)));
+	cache = own_cache(arena);
+	before = depot_count(arena);
+	/* No room for a single block. */
+	if (!_i)
+		arena->depot.share = atomic_load(&arena->depot.bytes);
+	arena->depot.denied = 0;
+	for (unsigned n = 1; !park(cache, 30, 1); n++)
+		must(n < PATIENCE_DEPOT, "nothing made way at refusal %u", n);
+	ck_assert_uint_eq(arena->depot.denied, PATIENCE_DEPOT);
+	ck_assert_uint_eq(depot_count(arena), before + 1 - (_i ? DEPOT_CHUNK : EVICTED));
+	must_be_sound(arena);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cache");
@@ -237,6 +268,7 @@ int main(void)
 	tcase_add_loop_test(cases, a_class_used_late_is_cached, 0, 2);
 	tcase_add_test(cases, an_empty_bin_borrows);
 	tcase_add_test(cases, a_bin_of_one_parks_it);
+	tcase_add_loop_test(cases, the_depot_gives_way, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -180,6 +180,32 @@ START_TEST(growth_leaves_some_room)
 }
 END_TEST
 
+/* In a full arena, the cache serves a block that grows, and stays as it is but for that one. */
+START_TEST(nothing_is_reclaimed_for_room)
+{
+	struct acre *arena = new_arena(8 * MIB, NULL);
+	const size_t from = 24 * 16 - 8, to = 26 * 16 - 8;
+	char *block = acre_malloc(arena, from);
+	void *cached[20];
+	size_t before;
+
+	for (size_t i = 0; i < COUNT_OF(cached); i++)
+		cached[i] = acre_malloc(arena, to);
+	while (acre_malloc(arena, to))
+		;
+	while (acre_malloc(arena, 8))
+		;
+	for (size_t i = 0; i < COUNT_OF(cached); i++)
+		acre_free(arena, cached[i]);
+	before = stats_of(arena).cached_bytes;
+	block = acre_realloc(arena, block, to);
+	ck_assert_ptr_nonnull(block);
+	ck_assert_uint_ge(stats_of(arena).cached_bytes + to, before);
+	must_be_sound(arena);
+	end_arena(arena);
+}
+END_TEST
+
 /* "In place where it can": shrinking, and growing into the free block behind. */
 START_TEST(realloc_stays_in_place)
 {
@@ -268,6 +294,7 @@ int main(void)
 	tcase_add_loop_test(blocks, realloc_refused_leaves_the_block, 0, 2);
 	tcase_add_loop_test(blocks, a_shrink_is_never_refused, 0, 2);
 	tcase_add_test(blocks, growth_leaves_some_room);
+	tcase_add_test(blocks, nothing_is_reclaimed_for_room);
 	tcase_add_test(blocks, realloc_stays_in_place);
 	tcase_add_test(blocks, realloc_grows_forwards_when_nothing_else_fits);
 	tcase_add_loop_test(blocks, realloc_moves_large_blocks, 0, 2);
