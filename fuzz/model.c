@@ -416,7 +416,7 @@ static size_t cache_most(const struct land *land)
 	size_t most = land->range / 16 < (size_t)1 << 20 ? land->range / 16 : (size_t)1 << 20;
 
 	/* The default's share in the depot comes on top. */
-	return land->options.cache_bytes ? land->options.cache_bytes : most + most / 4 * 3;
+	return land->options.cache_bytes ? land->options.cache_bytes : most + most / 8 * 3;
 }
 
 static void verify_stats(const struct land *land)

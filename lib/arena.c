@@ -20,7 +20,7 @@
 #include "thread.h"
 
 #define CACHE_BYTES	((size_t)1 << 20)
-#define DEPOT_BYTES	((size_t)4 << 20)
+#define DEPOT_BYTES	((size_t)2 << 20)
 #define CLASS_BYTES	((size_t)16 << 10)
 #define QUARANTINE_BYTES	((size_t)64 << 20)
 #define PLOTS_LEAST	((size_t)1 << 20)	/* a smaller arena has no plots */
@@ -117,8 +117,8 @@ static void size_plots(struct acre *arena, size_t cache_bytes)
 		return;
 	arena->cache_bytes = cache_bytes ? cache_bytes : clamp(size / 16, 0, CACHE_BYTES);
 	depot->bytes_most = clamp(size / 32, 0, DEPOT_BYTES);
+	depot->share = clamp(arena->cache_bytes / 8 * 3, 0, depot->bytes_most);
 	/* Who sets a bound gets it for cache and depot together. */
-	depot->share = clamp(arena->cache_bytes / 8 * (cache_bytes ? 3 : 6), 0, depot->bytes_most);
 	if (cache_bytes)
 		arena->cache_bytes -= depot->share;
 	arena->caches_bytes = cache_bytes ? SIZE_MAX : size / 8 - depot->bytes_most;

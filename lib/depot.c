@@ -8,7 +8,7 @@
 #include "arena.h"
 #include "report.h"
 
-#define CHUNKS_MOST	2048u	/* 256 KiB, if all are in use */
+#define CHUNKS_MOST	1024u	/* 128 KiB, if all are in use */
 
 struct chunk {
 	uint16_t below;		/* the next chunk of the class, or the next spare one; 0 = none */

@@ -201,7 +201,7 @@ START_TEST(caches_together_are_bounded)
 	struct parked parked = { .arena = new_arena(bounds[_i].arena, &options),
 				 .blocks = 2000,
 				 .may_fail = true };
-	size_t bound = bounds[_i].cache_bytes ? bounds[_i].cache_bytes : MIB + 3 * MIB / 4;
+	size_t bound = bounds[_i].cache_bytes ? bounds[_i].cache_bytes : MIB + 3 * MIB / 8;
 	pthread_t threads[40];
 
 	bound *= bounds[_i].threads;

@@ -178,7 +178,7 @@ START_TEST(the_cache_is_bounded)
 	struct acre_options options = { .cache_bytes = bounds[_i] };
 	struct acre *arena = new_arena(256 * MIB, &options);
 	/* A thread's cache, and its share in the depot, which holds nothing back from anyone. */
-	size_t bound = bounds[_i] ? bounds[_i] : MIB + 3 * MIB / 4;
+	size_t bound = bounds[_i] ? bounds[_i] : MIB + 3 * MIB / 8;
 	struct dice dice = dice_from(13);
 	char *blocks[1024] = { NULL };
 

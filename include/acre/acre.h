@@ -103,11 +103,11 @@ struct acre_options {
 	enum acre_policy policy;
 	unsigned flags;
 	size_t cache_bytes;	/* most bytes in one thread's cache; 0 = 1 MiB, in a small arena
-				   less: all caches together at most an eighth of it. A depot that
-				   all threads share, and from which whoever needs memory takes it,
-				   has on top of the default three quarters of that for each
-				   thread, 4 MiB at most; of a bound that's set, three eighths are
-				   for the depot */
+				   less: all caches together at most an eighth of it. Three
+				   eighths of it for each thread, at most 2 MiB, are for a depot
+				   that all share, and from which whoever needs memory takes it;
+				   they come on top of the default, and are part of a bound that's
+				   set */
 	unsigned guards;
 	size_t quarantine_bytes; /* 0 = a sixteenth of the arena, at most 64 MiB */
 	size_t fail_at;		/* for tests: the request of this number, counted from 1, is refused
