@@ -50,10 +50,9 @@ void acre_free(struct acre *arena, void *block)
 {
 	struct cache *cache;
 
-	/* NULL alone is no reason to give the thread a plot. */
 	if (!block)
 		return;
-	cache = thread_cache(arena);
+	cache = thread_cache_to_free(arena);
 	if (cache_put(cache, block))
 		return;
 	if (arena->guard.kinds)

@@ -39,14 +39,31 @@ struct cache *acre_private_cache(struct acre *arena)
 struct cache *thread_held(struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
-	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct cache *cache = thread_listed(arena);
 	struct plot *plot = NULL;
 
-	if (self->slots[i].serial == arena->serial)
-		return self->slots[i].cache;
+	if (cache)
+		return cache;
 	if (self->evicted && plot_process_is_this())
 		plot = plot_held(arena, (uintptr_t)self);
 	return plot ? &plot->cache : &cache_none;
+}
+
+static void expect_arena(const struct acre *arena)
+{
+	if (arena->seal != arena_seal(arena))
+		report_misuse("arena", arena, "no arena is here; was it destroyed?");
+}
+
+struct cache *thread_join_to_free(struct acre *arena)
+{
+	struct acre_thread *self = &acre_private_thread;
+
+	expect_arena(arena);
+	if (self->freed == THREAD_FREES)
+		return thread_join(arena);
+	self->freed++;
+	return thread_held(arena);
 }
 
 struct cache *thread_join(struct acre *arena)
@@ -57,8 +74,7 @@ struct cache *thread_join(struct acre *arena)
 	struct cache *cache;
 	struct plot *plot;
 
-	if (arena->seal != arena_seal(arena))
-		report_misuse("arena", arena, "no arena is here; was it destroyed?");
+	expect_arena(arena);
 	/* Who can't be told that the thread leaves must not join. */
 	if (!arena->plot_bytes || self->leaving || !have_leaving_key || !plot_process_is_this())
 		return &cache_none;

@@ -13,6 +13,7 @@
 
 #define THREAD_SLOTS	16u
 #define THREAD_NO_ARENA	UINT64_MAX
+#define THREAD_FREES	8u	/* before it gets a plot for that alone */
 
 struct acre_thread {
 	struct cache *home;		/* of the arena under malloc; cache_none if there is none */
@@ -22,9 +23,19 @@ struct acre_thread {
 	} slots[THREAD_SLOTS];
 	bool evicted;			/* an entry gave way to another's */
 	bool leaving;			/* the thread's plots have been handed on */
+	uint8_t freed;			/* blocks, without a cache to put them in */
 };
 
 extern _Thread_local struct acre_thread acre_private_thread;
+
+/* The calling thread's cache of an arena, if it stands in the table; else NULL. */
+static inline struct cache *thread_listed(const struct acre *arena)
+{
+	struct acre_thread *self = &acre_private_thread;
+	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+
+	return RARELY(self->slots[i].serial != arena->serial) ? NULL : self->slots[i].cache;
+}
 
 /* The slow way: joins the arena. cache_none if the thread works in the commons. */
 struct cache *thread_join(struct acre *arena);
@@ -32,12 +43,24 @@ struct cache *thread_join(struct acre *arena);
 /* The calling thread's cache of an arena; cache_none if it has none and gets none. */
 static inline struct cache *thread_cache(struct acre *arena)
 {
-	struct acre_thread *self = &acre_private_thread;
-	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct cache *cache = thread_listed(arena);
 
-	if (RARELY(self->slots[i].serial != arena->serial))
-		return thread_join(arena);
-	return self->slots[i].cache;
+	return cache ? cache : thread_join(arena);
+}
+
+/* The same for a thread that frees, where it isn't listed: it joins if it has freed some before. */
+struct cache *thread_join_to_free(struct acre *arena);
+
+/*
+ * A thread that frees what it was handed at its start, and has allocated nothing yet, needs no plot;
+ * and that block, which may lie in a line of the processors' caches with those of other threads,
+ * isn't the first that it's given to write to.
+ */
+static inline struct cache *thread_cache_to_free(struct acre *arena)
+{
+	struct cache *cache = thread_listed(arena);
+
+	return cache ? cache : thread_join_to_free(arena);
 }
 
 /* The cache that the calling thread has already; cache_none if it has none. */

@@ -114,7 +114,10 @@ static sem_t freed;
 
 static void *free_and_sleep(void *argument)
 {
-	free_it(argument);
+	struct scene *scene = argument;
+
+	thread_cache(scene->arena);
+	free_it(scene);
 	sem_post(&freed);
 	for (;;)
 		pause();

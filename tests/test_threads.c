@@ -4,6 +4,7 @@
  * Threads that end are test_exit.c; what no thread may hold back is test_hostage.c.
  */
 #include "support.h"
+#include "thread.h"
 
 /*
  * Blocks freed by other threads.
@@ -324,6 +325,50 @@ START_TEST(looked_at_while_threads_join)
 }
 END_TEST
 
+/*
+ * A thread that begins by freeing what it was handed gets no plot for that, and isn't given that
+ * block, which lies beside those of others, to write to. If it goes on so, it gets one.
+ */
+static struct {
+	struct acre *arena;
+	void *blocks[THREAD_FREES + 1];
+	size_t frees;
+	size_t plots;			/* held by threads after the frees, */
+	size_t plots_then;		/* and after an allocation */
+} handed;
+
+static void *free_first(void *unused)
+{
+	void *fresh;
+
+	(void)unused;
+	for (size_t i = 0; i < handed.frees; i++)
+		acre_free(handed.arena, handed.blocks[i]);
+	handed.plots = stats_of(handed.arena).plots;
+	fresh = acre_malloc(handed.arena, 8);
+	handed.plots_then = stats_of(handed.arena).plots;
+	for (size_t i = 0; i < THREAD_FREES; i++)
+		must(fresh != handed.blocks[i], "it's given number %zu", i);
+	acre_free(handed.arena, fresh);
+	return NULL;
+}
+
+START_TEST(a_thread_that_frees_first)
+{
+	handed.arena = new_arena(16 * MIB, NULL);
+	handed.frees = _i ? THREAD_FREES + 1 : THREAD_FREES;
+	for (size_t i = 0; i < COUNT_OF(handed.blocks); i++)
+		handed.blocks[i] = acre_malloc(handed.arena, 8);
+	finish(start(free_first, NULL));
+	ck_assert_uint_eq(handed.plots, _i ? 2 : 1);
+	ck_assert_uint_eq(handed.plots_then, 2);
+	for (size_t i = handed.frees; i < COUNT_OF(handed.blocks); i++)
+		acre_free(handed.arena, handed.blocks[i]);
+	must_be_whole(handed.arena);
+	end_arena(handed.arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads");
@@ -336,6 +381,7 @@ int main(void)
 	tcase_add_loop_test(threads, caches_together_are_bounded, 0, COUNT_OF(bounds));
 	tcase_add_loop_test(threads, checked_while_others_work, 0, 2);
 	tcase_add_test(threads, looked_at_while_threads_join);
+	tcase_add_loop_test(threads, a_thread_that_frees_first, 0, 2);
 	suite_add_tcase(suite, threads);
 
 	return run_suite(suite);
