@@ -207,7 +207,7 @@ static unsigned park(struct cache *cache, unsigned class, unsigned count)
 	struct acre *arena = cache->arena;
 	unsigned parked;
 
-	if (!count || !arena->depot.chunks || !lock_try(&arena->depot.lock))
+	if (!count || !arena->depot.chunks || !lock_try_long(&arena->depot.lock))
 		return 0;
 	parked = depot_put(arena, class, oldest_of(cache, class), count);
 	/*
@@ -231,7 +231,7 @@ static unsigned fetch(struct cache *cache, unsigned class, unsigned want)
 	unsigned had;
 
 	/* A look without the lock, which may err either way. */
-	if (!want || !depot_has(arena, class) || !lock_try(&arena->depot.lock))
+	if (!want || !depot_has(arena, class) || !lock_try_long(&arena->depot.lock))
 		return 0;
 	had = depot_get(arena, class, oldest_of(cache, class), want);
 	/* Release: as in bin_push(). */

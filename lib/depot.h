@@ -16,8 +16,9 @@
  * supply_reclaim() empties the depot before, as do acre_flush() and acre_trim(). Blocks in it have
  * the state and the stamp of cached ones.
  *
- * All of it is under the depot's lock, which precedes those of the plots. Nobody waits for it but
- * who empties it, and fork: where it's taken, heaps serve as well.
+ * All of it is under the depot's lock, which precedes those of the plots. Nobody waits for it longer
+ * than a few microseconds but who empties it, and fork: where it's taken, heaps serve as well, which
+ * costs as much.
  */
 #ifndef ACRE_DEPOT_H
 #define ACRE_DEPOT_H

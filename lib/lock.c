@@ -7,6 +7,8 @@
 
 #include "report.h"
 
+#define PAUSES_MOST	32u	/* at a time */
+
 _Thread_local bool lock_holds_all;
 
 void lock_init(struct lock *lock, uint32_t rank)
@@ -26,6 +28,27 @@ void lock_init(struct lock *lock, uint32_t rank)
 void lock_end(struct lock *lock)
 {
 	pthread_mutex_destroy(&lock->mutex);
+}
+
+/* Leaves the processor's other thread, and the memory, to others for some cycles. */
+static void pause_briefly(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+bool lock_retry(struct lock *lock)
+{
+	for (unsigned pauses = 1; pauses <= PAUSES_MOST; pauses *= 2) {
+		for (unsigned n = pauses; n; n--)
+			pause_briefly();
+		if (lock_try(lock))
+			return true;
+	}
+	return false;
 }
 
 #ifdef ACRE_CHECKS

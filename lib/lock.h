@@ -96,4 +96,13 @@ static inline bool lock_try(struct lock *lock)
 	return true;
 }
 
+/* Tries again and again, for a few microseconds. */
+bool lock_retry(struct lock *lock);
+
+/* For who can do without, at the price of a few microseconds. */
+static inline bool lock_try_long(struct lock *lock)
+{
+	return lock_try(lock) || lock_retry(lock);
+}
+
 #endif

@@ -390,6 +390,37 @@ START_TEST(faults_are_found)
 }
 END_TEST
 
+static struct {
+	struct acre *arena;
+	sem_t done;
+} outside;
+
+static void *swing_outside(void *unused)
+{
+	(void)unused;
+	swing(outside.arena);
+	sem_post(&outside.done);
+	return NULL;
+}
+
+/* While somebody holds the depot, allocations and frees do without. */
+START_TEST(a_depot_that_is_taken_is_not_waited_for)
+{
+	struct acre *arena = outside.arena = new_arena(64 * MIB, &both[0]);
+	pthread_t thread;
+
+	sem_init(&outside.done, 0, 0);
+	swing(arena);
+	lock_take(&arena->depot.lock);
+	thread = start(swing_outside, NULL);
+	await(&outside.done);
+	lock_drop(&arena->depot.lock);
+	finish(thread);
+	must_be_whole(arena);
+	end_arena(arena);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("depot");
@@ -397,6 +428,7 @@ int main(void)
 
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, what_goes_in_comes_out);
+	tcase_add_test(cases, a_depot_that_is_taken_is_not_waited_for);
 	tcase_add_test(cases, classes_give_way_in_turn);
 	tcase_add_test(cases, it_is_bounded);
 	tcase_add_test(cases, a_swing_is_served);
