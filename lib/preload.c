@@ -221,12 +221,14 @@ PUBLIC void cfree(void *block)
 
 PUBLIC void *calloc(size_t count, size_t size)
 {
-	void *block = acre_calloc(arena_of(), count, size);
 	size_t bytes;
+	bool beyond = __builtin_mul_overflow(count, size, &bytes);
+	void *block = beyond ? NULL : cache_take(acre_private_thread.home, bytes);
 
 	if (block)
-		return block;
-	return __builtin_mul_overflow(count, size, &bytes) ? NULL : refused(bytes, 0);
+		return memset(block, 0, bytes);
+	block = acre_calloc(arena_of(), count, size);
+	return block || beyond ? block : refused(bytes, 0);
 }
 
 /* As glibc's: realloc(p, 0) frees and returns NULL. */
