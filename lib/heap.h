@@ -125,10 +125,9 @@ static inline uint64_t heap_expect_cached(char *base, uint64_t at, uint32_t plot
  */
 static inline uint64_t heap_retire_cached(char *base, uint64_t at, uint32_t plot, uint32_t key)
 {
-	struct tag *tag = tag_at(base, at);
 	uint64_t size = heap_expect_cached(base, at, plot, key);
 
-	tag_set_face(tag, face_turned(tag_face(tag), TAG_CACHED, TAG_FREE));
+	tag_set_face(tag_at(base, at), face_of(at, size, TAG_FREE, plot, key));
 	return size;
 }
 

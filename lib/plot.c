@@ -300,6 +300,8 @@ static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const
 {
 	char *base = arena_base(arena);
 	struct heap *heap = &plot_lease(arena, plot, i)->heap;
+	uint32_t id = plot->id;
+	uint32_t key = arena->key;
 	int64_t used = (int64_t)heap->used;
 	unsigned k = 0;
 
@@ -310,7 +312,7 @@ static unsigned give_to(struct acre *arena, struct plot *plot, unsigned i, const
 
 		/* Neighbours become one before the index hears of them. */
 		do {
-			end += heap_retire_cached(base, end, plot->id, arena->key);
+			end += heap_retire_cached(base, end, id, key);
 			k++;
 		} while (k < count && places[k] == end);
 		heap_give(base, heap, at, end - at, k - first);
