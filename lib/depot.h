@@ -16,9 +16,9 @@
  * supply_reclaim() empties the depot before, as do acre_flush() and acre_trim(). Blocks in it have
  * the state and the stamp of cached ones.
  *
- * All of it is under the depot's lock, which precedes those of the plots. Nobody waits for it longer
- * than a few microseconds but who empties it, and fork: where it's taken, heaps serve as well, which
- * costs as much.
+ * All of it is under the depot's lock, which precedes those of the plots. Who allocates or frees
+ * tries for it for about a microsecond, and then lets heaps serve, which costs more. Only who empties
+ * or looks through all of it, a thread that leaves, and fork wait for it.
  */
 #ifndef ACRE_DEPOT_H
 #define ACRE_DEPOT_H

@@ -96,10 +96,10 @@ static inline bool lock_try(struct lock *lock)
 	return true;
 }
 
-/* Tries again and again, for a few microseconds. */
+/* Tries again some times, with pauses that get longer: some dozen instructions each, 63 in all. */
 bool lock_retry(struct lock *lock);
 
-/* For who can do without, at the price of a few microseconds. */
+/* For who can do without, at a price of as much time: a microsecond or more. */
 static inline bool lock_try_long(struct lock *lock)
 {
 	return lock_try(lock) || lock_retry(lock);

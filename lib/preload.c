@@ -222,13 +222,16 @@ PUBLIC void cfree(void *block)
 PUBLIC void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
-	bool beyond = __builtin_mul_overflow(count, size, &bytes);
-	void *block = beyond ? NULL : cache_take(acre_private_thread.home, bytes);
+	void *block;
 
+	/* As in acre_calloc(). */
+	if (__builtin_mul_overflow(count, size, &bytes))
+		bytes = SIZE_MAX;
+	block = cache_take(acre_private_thread.home, bytes);
 	if (block)
 		return memset(block, 0, bytes);
 	block = acre_calloc(arena_of(), count, size);
-	return block || beyond ? block : refused(bytes, 0);
+	return block ? block : refused(bytes, 0);
 }
 
 /* As glibc's: realloc(p, 0) frees and returns NULL. */

@@ -2,7 +2,7 @@
  * Release: where a freed block goes when the fast path can't take it.
  *
  *	just the size of a class	the thread's cache, which may first give part of a bin back
- *	all else			its heap at once, under the owner's lock
+ *	all else			its heap, under the owner's lock, or its plot's inbox
  */
 #include "release.h"
 
@@ -53,22 +53,30 @@ uint64_t release_expect(const struct acre *arena, const void *block, const char 
 	report_misuse(call, block, cause_of(base, at, arena->key));
 }
 
-/* Into its heap, now. Its tag is looked at again: another thread may be freeing it too. */
-static void give_directly(struct acre *arena, uint64_t at, uint32_t owner)
+/* To the commons. Its tag is looked at again: another thread may be freeing it too. */
+static void give_to_commons(struct acre *arena, uint64_t at)
 {
-	struct lock *lock = owner_lock(arena, owner);
-	char *base = arena_base(arena);
+	lock_take(&arena->lock);
+	heap_expect(arena_base(arena), at, 0, arena->key, TAG_LIVE);
+	commons_give(arena, at);
+	lock_drop(&arena->lock);
+}
 
-	lock_take(lock);
-	heap_expect(base, at, owner, arena->key, TAG_LIVE);
-	if (owner) {
-		tag_set_state(tag_at(base, at), TAG_CACHED);
-		plot_give(arena, plot_at(arena, owner), &at, 1);
-		plot_let_go(arena, plot_at(arena, owner));
-	} else {
-		commons_give(arena, at);
-		lock_drop(lock);
+/* To its plot, likewise; or, where somebody is in there, as from a cache, which doesn't wait. */
+static void give_to_plot(struct acre *arena, uint64_t at, uint32_t owner)
+{
+	struct plot *plot = plot_at(arena, owner);
+	struct tag *tag = tag_at(arena_base(arena), at);
+
+	if (!lock_try(&plot->lock)) {
+		tag_set_state(tag, TAG_CACHED);
+		cache_give(arena, NULL, &at, 1);
+		return;
 	}
+	heap_expect(arena_base(arena), at, owner, arena->key, TAG_LIVE);
+	tag_set_state(tag, TAG_CACHED);
+	plot_give(arena, plot, &at, 1);
+	plot_let_go(arena, plot);
 }
 
 /* Into the cache; false if that isn't for it. */
@@ -93,7 +101,11 @@ void release(struct acre *arena, struct cache *cache, void *block)
 		cache_reach(cache, arena);
 	SHADOW_RETIRE(block, payload_bytes(size));
 	SHADOW_HIDE(block, payload_bytes(size));
-	if (!give_to_cache(cache, block, size))
-		give_directly(arena, at, owner);
+	if (!give_to_cache(cache, block, size)) {
+		if (owner)
+			give_to_plot(arena, at, owner);
+		else
+			give_to_commons(arena, at);
+	}
 	purge_maybe(arena, size * GRANULE);
 }

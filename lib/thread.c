@@ -59,9 +59,9 @@ struct cache *thread_join_to_free(struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
 
-	expect_arena(arena);
 	if (self->freed == THREAD_FREES)
 		return thread_join(arena);
+	expect_arena(arena);
 	self->freed++;
 	return thread_held(arena);
 }

@@ -4,6 +4,9 @@
  * A thread finds its caches in a small table of its own, by the arena's serial number, which no two
  * arenas of a process ever share: an entry for an arena that's gone matches none that lives. Where
  * two arenas meet in one entry, the plots of the arena say which one the thread holds.
+ *
+ * A thread joins an arena, which gives it a plot with a cache, as it first allocates there, or as it
+ * frees without having joined for the ninth time.
  */
 #ifndef ACRE_THREAD_H
 #define ACRE_THREAD_H
@@ -23,7 +26,7 @@ struct acre_thread {
 	} slots[THREAD_SLOTS];
 	bool evicted;			/* an entry gave way to another's */
 	bool leaving;			/* the thread's plots have been handed on */
-	uint8_t freed;			/* blocks, without a cache to put them in */
+	uint8_t freed;			/* blocks, of arenas that weren't in the table */
 };
 
 extern _Thread_local struct acre_thread acre_private_thread;
@@ -33,8 +36,14 @@ static inline struct cache *thread_listed(const struct acre *arena)
 {
 	struct acre_thread *self = &acre_private_thread;
 	unsigned i = (unsigned)arena->serial % THREAD_SLOTS;
+	struct cache *cache = self->slots[i].cache;
 
-	return RARELY(self->slots[i].serial != arena->serial) ? NULL : self->slots[i].cache;
+	if (RARELY(self->slots[i].serial != arena->serial))
+		return NULL;
+	/* So the caller's look whether it's listed costs nothing. */
+	if (!cache)
+		__builtin_unreachable();
+	return cache;
 }
 
 /* The slow way: joins the arena. cache_none if the thread works in the commons. */
@@ -52,9 +61,9 @@ static inline struct cache *thread_cache(struct acre *arena)
 struct cache *thread_join_to_free(struct acre *arena);
 
 /*
- * A thread that frees what it was handed at its start, and has allocated nothing yet, needs no plot;
- * and that block, which may lie in a line of the processors' caches with those of other threads,
- * isn't the first that it's given to write to.
+ * A thread that has allocated nothing yet, and frees what it was handed at its start, needs no plot.
+ * And that block, which may lie in a line of the processors' caches with those of other threads,
+ * isn't the first that it gets to write to, as it would be from a cache.
  */
 static inline struct cache *thread_cache_to_free(struct acre *arena)
 {

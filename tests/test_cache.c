@@ -114,6 +114,7 @@ START_TEST(a_send_takes_the_post_in)
 	sem_init(&giver.wake, 0, 0);
 	thread = start(give_and_sleep, &giver);
 	await(&giver.done);
+	/* So that it has a cache. */
 	thread_cache(giver.arena);
 	for (size_t i = 0; i + 1 < count; i++)
 		acre_free(giver.arena, giver.blocks[i]);

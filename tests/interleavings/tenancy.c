@@ -77,6 +77,7 @@ static void free_some(struct actor *actor)
 {
 	struct piece piece;
 
+	/* So that it has a cache, which sends what it has too much of. */
 	thread_cache(stage.arena);
 	for (unsigned i = 0; i < 24 && draw(&piece, &actor->dice); i++) {
 		inside++;
