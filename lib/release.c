@@ -62,13 +62,18 @@ static void give_to_commons(struct acre *arena, uint64_t at)
 	lock_drop(&arena->lock);
 }
 
-/* To its plot, likewise; or, where somebody is in there, as from a cache, which doesn't wait. */
-static void give_to_plot(struct acre *arena, uint64_t at, uint32_t owner)
+/*
+ * To its plot, likewise. Where somebody is in there, a thread without a plot sends the block by post,
+ * as it would from a cache. Others wait: what they posted would add up beside their caches.
+ */
+static void give_to_plot(struct acre *arena, uint64_t at, uint32_t owner, bool waits)
 {
 	struct plot *plot = plot_at(arena, owner);
 	struct tag *tag = tag_at(arena_base(arena), at);
 
-	if (!lock_try(&plot->lock)) {
+	if (waits) {
+		lock_take(&plot->lock);
+	} else if (!lock_try(&plot->lock)) {
 		tag_set_state(tag, TAG_CACHED);
 		cache_give(arena, NULL, &at, 1);
 		return;
@@ -103,7 +108,7 @@ void release(struct acre *arena, struct cache *cache, void *block)
 	SHADOW_HIDE(block, payload_bytes(size));
 	if (!give_to_cache(cache, block, size)) {
 		if (owner)
-			give_to_plot(arena, at, owner);
+			give_to_plot(arena, at, owner, cache->plot);
 		else
 			give_to_commons(arena, at);
 	}
